@@ -1,0 +1,1 @@
+//! Parlour, the desktop application.

@@ -1,0 +1,2 @@
+//! parlour-cli.
+fn main() {}

@@ -1,0 +1,109 @@
+//! What the engine tells a [`crate::Focus`] or a [`crate::Member`] beside SIP events.
+
+use sip_core::{AnyUri, CallKey, RequestId, SubscriptionKey};
+
+use crate::{MessageId, ParticipantId, Recipient};
+
+/// Names one request that a conference handed over in an effect; given by the conference.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Token(pub u64);
+
+/// Media of a leg as negotiated (RFC 3264 §8.4), seen from this side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MediaState {
+    /// Both ways.
+    Active,
+    /// The peer put us on hold (its offer was sendonly, inactive, or c=0.0.0.0).
+    HeldByPeer,
+}
+
+/// A wish of the user, or the report on an effect.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// An incoming call to the conference URI, or one the user added by hand, is to join. (Calls whose Request-URI is
+    /// the conference's the focus takes by itself.)
+    Admit {
+        /// The call, as named in its `Invited` event.
+        call: CallKey,
+    },
+    /// Report on `SipAct::Dial`: the INVITE is on its way under this key.
+    Dialling {
+        /// Who is called.
+        participant: ParticipantId,
+        /// The call.
+        call: CallKey,
+    },
+    /// Report on `SipAct::Dial`: it could not even be sent.
+    DialFailed {
+        /// Who was to be called.
+        participant: ParticipantId,
+        /// In words.
+        reason: String,
+    },
+    /// End the conference, or leave it.
+    End,
+    /// Call somebody into the conference.
+    Invite {
+        /// Whom: already parsed and completed by the engine.
+        target: AnyUri,
+        /// The name, where the user knows one.
+        name: Option<String>,
+    },
+    /// A leg's media changed.
+    Media {
+        /// Which leg.
+        call: CallKey,
+        /// How.
+        state: MediaState,
+    },
+    /// Our own microphone is muted or not.
+    Muted {
+        /// Muted.
+        on: bool,
+    },
+    /// Remove a participant.
+    Remove {
+        /// Whom.
+        participant: ParticipantId,
+    },
+    /// Send a line once more to one who did not get it.
+    Resend {
+        /// Which line.
+        message: MessageId,
+        /// To whom, by entity.
+        recipient: String,
+    },
+    /// Write a line.
+    Say {
+        /// Comes back with the acceptance.
+        reference: String,
+        /// Byte for byte.
+        text: String,
+        /// To whom.
+        to: Recipient,
+    },
+    /// Report on an effect with a token: the Endpoint's id of that request; its outcome comes as a `Completed` event.
+    Sent {
+        /// As in the effect.
+        token: Token,
+        /// The Endpoint's.
+        request: RequestId,
+    },
+    /// Report on an effect with a token: it could not be sent.
+    Unsendable {
+        /// As in the effect.
+        token: Token,
+    },
+    /// Change the user's name.
+    SetName {
+        /// The name.
+        name: String,
+    },
+    /// Report on `SipAct::AcceptSubscribe` (a subscription of a peer) and on `SipAct::Subscribe` (one of ours).
+    Subscription {
+        /// The pending SUBSCRIBE accepted; `None` for one of ours.
+        subscribe: Option<RequestId>,
+        /// Its key.
+        subscription: SubscriptionKey,
+    },
+}

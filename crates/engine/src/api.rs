@@ -1,0 +1,263 @@
+//! The whole API of the window and the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use conference::{
+    ChatAbility, ChatRate, Delivery, DeliveryState, Line, MessageId, Participant, ParticipantId,
+    ParticipantState, Recipient,
+};
+pub use media::AudioKind;
+
+/// How an engine is started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen for SIP, UDP and TCP on the same port. Port 0: any free one.
+    pub listen: SocketAddr,
+    /// Whether another free port is taken when `listen`'s is in use (the window does, scripts do not).
+    pub fall_back_to_free_port: bool,
+    /// The user's name, shown to people.
+    pub name: String,
+    /// The user part of our own address.
+    pub user: String,
+    /// Fixed user part of the conference URI; `None`: 64 random bits (RFC 4579 appendix A).
+    pub conference_user: Option<String>,
+    /// What we send into the call.
+    pub audio: AudioKind,
+    /// Where what we hear is written, as WAV.
+    pub record: Option<PathBuf>,
+    /// Limit of each sender's texts.
+    pub chat_rate: ChatRate,
+    /// Where the call history lives; `None`: it is not kept.
+    pub data_folder: Option<PathBuf>,
+    /// What becomes of a call to our own address while nobody can be asked (command line): `true` refuses it as busy.
+    pub unattended: bool,
+}
+
+/// One call that rings here.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IncomingId(pub u32);
+
+/// What window and command line can ask for. One session (conference hosted, conference joined, or call) at a time.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Answer a ringing call: it becomes the session. A running session ends first.
+    Answer {
+        /// Which.
+        incoming: IncomingId,
+    },
+    /// Answer a ringing call into the conference that is hosted here.
+    AddToConference {
+        /// Which.
+        incoming: IncomingId,
+    },
+    /// Call one address. Where its owner turns out to be a focus, this is a conference joined (RFC 4579 §5.1).
+    Call {
+        /// A SIP URI, or `user@host`, or `host`.
+        uri: String,
+    },
+    /// Forget one row of the call history.
+    ForgetCall {
+        /// As in [`CallRecord`].
+        id: i64,
+    },
+    /// Decline a ringing call, with a text where one is given (603, then a MESSAGE).
+    Decline {
+        /// Which.
+        incoming: IncomingId,
+        /// "I'll call you back".
+        text: Option<String>,
+    },
+    /// Host a conference and invite these. With nobody to invite it waits for people to dial in.
+    Host {
+        /// Its subject; empty: "NAME's conference".
+        subject: String,
+        /// Whom to call.
+        invite: Vec<String>,
+    },
+    /// Call one more into the hosted conference.
+    Invite {
+        /// As in [`Command::Call`].
+        uri: String,
+    },
+    /// Leave the session. The host's leaving ends the conference for everybody.
+    Leave,
+    /// Mute or unmute our microphone.
+    Mute {
+        /// Muted.
+        on: bool,
+    },
+    /// Remove a participant, or give up calling him.
+    Remove {
+        /// Whom.
+        participant: ParticipantId,
+    },
+    /// Send a line once more to those who did not get it.
+    Resend {
+        /// Which line.
+        message: MessageId,
+        /// To whom, by entity.
+        recipient: String,
+    },
+    /// Write a line.
+    Say {
+        /// Comes back in [`Event::Accepted`] or [`Event::Refused`].
+        reference: String,
+        /// The text; sent byte for byte.
+        text: String,
+        /// To whom.
+        to: Recipient,
+    },
+    /// Change the user's name.
+    SetName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Kind of a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionKind {
+    /// A call between two.
+    Call,
+    /// A conference of ours.
+    Hosted,
+    /// A conference of another focus.
+    Joined,
+}
+
+/// One row of the call history.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CallRecord {
+    /// Which row.
+    pub id: i64,
+    /// The other's or the conference's address.
+    pub uri: String,
+    /// Its name; the address where there was none.
+    pub name: String,
+    /// What it was.
+    pub kind: RecordKind,
+    /// When it began, seconds since 1970 UTC.
+    pub started_unix: i64,
+    /// How long it was connected.
+    pub duration: Duration,
+    /// How many took part besides the user.
+    pub people: u32,
+    /// How many lines were written.
+    pub messages: u32,
+    /// Why nothing came of it, in words; empty otherwise.
+    pub reason: String,
+}
+
+/// What a row of the history was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RecordKind {
+    /// We called.
+    Outgoing,
+    /// They called, we answered.
+    Incoming,
+    /// They called, nobody answered.
+    Missed,
+    /// A conference, hosted or joined.
+    Conference,
+}
+
+/// What the engine tells. Nothing here is lost; levels come by [`crate::Handle::levels`].
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A line of ours has its place.
+    Accepted {
+        /// As in [`Command::Say`].
+        reference: String,
+        /// Which line it is.
+        id: MessageId,
+        /// Its number in the conference's order.
+        seq: Option<u64>,
+    },
+    /// Delivery of a line to one recipient.
+    Delivery(Delivery),
+    /// The session is over.
+    Ended {
+        /// In words.
+        reason: String,
+    },
+    /// The engine could not start or had to stop.
+    Fatal {
+        /// In words, with what to do.
+        text: String,
+    },
+    /// The call history, newest first, whenever it changed.
+    History(Vec<CallRecord>),
+    /// A call rings here.
+    Incoming {
+        /// Which.
+        incoming: IncomingId,
+        /// The caller's name; empty where he gave none.
+        name: String,
+        /// The caller's address with its port.
+        uri: String,
+    },
+    /// A call rings no more.
+    IncomingGone {
+        /// Which.
+        incoming: IncomingId,
+        /// In words: "Carol hung up".
+        reason: String,
+        /// Whether the user missed it.
+        missed: bool,
+    },
+    /// A line.
+    Line(Line),
+    /// A text from outside of any session, to our own address.
+    PersonalText(Line),
+    /// Our microphone is muted or not.
+    Muted {
+        /// Muted.
+        on: bool,
+    },
+    /// Something a person should know.
+    Notice {
+        /// In words.
+        text: String,
+    },
+    /// A participant came, changed or went.
+    Participant(Participant),
+    /// The engine listens.
+    Ready {
+        /// Our own address.
+        uri: String,
+        /// Set where the wished port was taken: "Port 5060 is used by another program. Using 5062 instead."
+        hint: Option<String>,
+    },
+    /// A line of ours was refused; nothing was sent, the text is to be kept.
+    Refused {
+        /// As in [`Command::Say`].
+        reference: String,
+        /// In words.
+        reason: String,
+    },
+    /// A session began, or turned from a call into a conference joined.
+    Session {
+        /// What it is.
+        kind: SessionKind,
+        /// Its subject, or the other's name.
+        subject: String,
+        /// The conference's URI: ours where we host, the one joined otherwise; empty in a call.
+        conference: String,
+    },
+    /// Audio devices work, or do not.
+    Audio {
+        /// The microphone's name, or why there is none.
+        microphone: Result<String, String>,
+        /// The speaker's.
+        speaker: Result<String, String>,
+    },
+}
+
+/// The latest level of everybody, at most 20 times a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Levels {
+    /// Participant and level in dBov: 0 is full scale, -127 silence (RFC 6464).
+    pub levels_dbov: Vec<(ParticipantId, f32)>,
+}

@@ -1,0 +1,1 @@
+//! RTP, codecs, jitter buffer and mixer; with feature io: sockets, the media thread and sound devices.

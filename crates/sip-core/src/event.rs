@@ -1,0 +1,189 @@
+//! What an [`crate::Endpoint`] tells its user.
+
+use std::time::Duration;
+
+use crate::{
+    CallKey, Confirmed, Flow, Incoming, PendingMessage, PendingReinvite, PendingSubscribe, Request,
+    RequestId, Response, SubscriptionKey,
+};
+
+/// One event. Keys inside are handed over once; everything else may be read by several listeners.
+#[derive(Debug)]
+pub enum Event {
+    /// The ACK of our 2xx arrived: the dialog is confirmed. Its body is the answer where our 2xx carried the offer.
+    Acked {
+        /// The key of the confirmed dialog.
+        call: Confirmed,
+        /// The ACK.
+        ack: Request,
+    },
+    /// A 2xx to our INVITE; already acknowledged (RFC 3261 §13.2.2.4). Its body is the SDP answer.
+    Answered {
+        /// The key of the confirmed dialog.
+        call: Confirmed,
+        /// The 2xx.
+        response: Response,
+        /// The flow it came by.
+        flow: Flow,
+    },
+    /// An INVITE of a peer ended before it was answered: CANCEL, Expires, or 3 minutes without an answer of ours.
+    /// The final response was sent by the Endpoint.
+    Cancelled {
+        /// Which call.
+        call: CallKey,
+    },
+    /// A request of ours other than the first INVITE has its outcome: MESSAGE, OPTIONS, re-INVITE.
+    Completed {
+        /// As returned when it was handed over.
+        request: RequestId,
+        /// The call it belonged to, where it was sent inside one.
+        call: Option<CallKey>,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A confirmed or answered call is over.
+    Ended {
+        /// Which call.
+        call: CallKey,
+        /// Why.
+        reason: EndReason,
+    },
+    /// An INVITE outside a dialog. 100 has been sent; answer with ring, accept or reject.
+    Invited {
+        /// The key to answer with.
+        call: Incoming,
+        /// The INVITE; its body, where there is one, is the SDP offer.
+        request: Request,
+        /// The flow it came by.
+        flow: Flow,
+    },
+    /// A MESSAGE in or out of a dialog. Answer it at once.
+    Message {
+        /// The key to answer with.
+        message: PendingMessage,
+        /// The call in whose dialog it came; `None` outside of a dialog.
+        call: Option<CallKey>,
+        /// The MESSAGE.
+        request: Request,
+        /// The flow it came by.
+        flow: Flow,
+    },
+    /// As subscriber: a NOTIFY, already answered 200.
+    Notified {
+        /// Which subscription.
+        subscription: SubscriptionKey,
+        /// The NOTIFY.
+        request: Request,
+    },
+    /// Progress of our INVITE: a 1xx other than 100.
+    Progress {
+        /// Which call.
+        call: CallKey,
+        /// The provisional response.
+        response: Response,
+    },
+    /// Our INVITE came to nothing.
+    Rejected {
+        /// Which call.
+        call: CallKey,
+        /// Why.
+        failure: CallFailure,
+    },
+    /// A re-INVITE in a confirmed dialog: answer it with `accept_reinvite` or `reject_reinvite`. The remote target is
+    /// already updated (RFC 3261 §12.2.2).
+    Reinvited {
+        /// The key to answer with.
+        reinvite: PendingReinvite,
+        /// Which call.
+        call: CallKey,
+        /// The re-INVITE; without a body the 2xx carries our offer.
+        request: Request,
+    },
+    /// The ACK of a re-INVITE whose 2xx carried our offer: its body is the answer.
+    ReinviteAcked {
+        /// Which call.
+        call: CallKey,
+        /// The ACK.
+        ack: Request,
+    },
+    /// As notifier: a SUBSCRIBE (first, refresh, or Expires 0). Answer with `accept_subscribe` or `reject_subscribe`.
+    SubscribeReceived {
+        /// The key to answer with.
+        subscribe: PendingSubscribe,
+        /// The subscription that it refreshes or ends; `None` for a new one.
+        subscription: Option<SubscriptionKey>,
+        /// The call in whose dialog it came, where it shares one.
+        call: Option<CallKey>,
+        /// Asked duration; 3600 s where the SUBSCRIBE says nothing; zero ends it.
+        expires: Duration,
+        /// The SUBSCRIBE.
+        request: Request,
+        /// The flow it came by.
+        flow: Flow,
+    },
+    /// A subscription is over, as notifier (expired, a NOTIFY failed, ended by us) or as subscriber.
+    SubscriptionEnded {
+        /// Which subscription.
+        subscription: SubscriptionKey,
+        /// Why.
+        end: SubscriptionEnd,
+    },
+}
+
+/// What became of a request of ours.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A final response of any class (401 and 407 only where no credentials fit).
+    Answered(Response),
+    /// No final response within 64·T1 (Timer B or F).
+    TimedOut,
+    /// The transport refused it, or the call ended first.
+    Unsendable,
+}
+
+/// Why a dial-out failed.
+#[derive(Clone, Debug)]
+pub enum CallFailure {
+    /// We cancelled it.
+    Cancelled,
+    /// A final response of 300 to 699.
+    Declined(Response),
+    /// No final response in time.
+    TimedOut,
+    /// The transport refused it or the host was not found.
+    Unreachable,
+}
+
+/// Why an established call ended.
+#[derive(Clone, Debug)]
+pub enum EndReason {
+    /// The peer sent BYE.
+    Bye(Request),
+    /// We hung up.
+    HungUp,
+    /// No ACK came for our 2xx within 64·T1; BYE was sent.
+    NoAck,
+    /// A request of ours showed that the peer has lost the dialog.
+    PeerLost,
+}
+
+/// Why a subscription ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SubscriptionEnd {
+    /// Its time ran out.
+    Expired,
+    /// A NOTIFY or a SUBSCRIBE was answered so that nothing can follow, or not at all.
+    Failed {
+        /// The status, where there was an answer.
+        status: Option<u16>,
+    },
+    /// The notifier ended it.
+    Terminated {
+        /// The `reason` parameter of Subscription-State.
+        reason: Option<String>,
+        /// The `retry-after` parameter.
+        retry_after: Option<Duration>,
+    },
+    /// We ended it.
+    Unsubscribed,
+}

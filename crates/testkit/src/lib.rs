@@ -1,0 +1,1 @@
+//! Virtual network, scripted phones and tones for tests.
