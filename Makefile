@@ -1,0 +1,54 @@
+# Every target first installs what it lacks. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint deny bench interop build
+
+CARGO ?= cargo
+NEEDS := packaging/linux/install-needs.sh
+# The window draws on the processor in tests: no graphics driver is needed, and pictures are the same everywhere.
+PLAIN := --locked --no-default-features
+export CARGO_TERM_COLOR ?= auto
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start Parlour
+	@$(NEEDS) build
+	$(CARGO) run --locked --release -p app --bin parlour
+
+build: ## Build window and command line without a graphics driver, as the tests use them
+	@$(NEEDS) build
+	$(CARGO) build $(PLAIN) -p app -p cli
+
+demo: ## Host a real conference of four on this machine and see every line arrive
+	@$(NEEDS) demo
+	$(CARGO) build $(PLAIN) -p app -p cli --bins --examples
+	target/debug/examples/demo
+
+test: ## Run all tests but the long ones
+	@$(NEEDS) test
+	$(CARGO) build $(PLAIN) -p app -p cli --bins
+	$(CARGO) test $(PLAIN) --workspace
+
+interop: ## Run the tests with real phones and a real window
+	@$(NEEDS) interop
+	$(CARGO) build $(PLAIN) -p app -p cli --bins
+	$(CARGO) test $(PLAIN) -p stories --test interop --test window -- --nocapture
+
+lint: ## Check format, lints, documentation, licences and sources
+	@$(NEEDS) lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(PLAIN) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PLAIN) --workspace --no-deps
+	@$(MAKE) --no-print-directory deny
+
+deny: ## Check licences, sources and banned crates
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	  echo "Installing cargo-deny (a few minutes, once)"; \
+	  $(CARGO) install --locked --quiet cargo-deny || { echo "cargo-deny cannot be installed here: licences and sources were NOT checked." >&2; exit 1; }; \
+	fi
+	$(CARGO) deny check bans licenses sources
+
+bench: ## Measure conferences of 10 and 100 beside the floor on this machine
+	@$(NEEDS) bench
+	$(CARGO) build --locked --release --no-default-features -p cli --bins
+	$(CARGO) bench --locked -p cli --bench conference
