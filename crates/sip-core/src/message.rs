@@ -1,0 +1,338 @@
+//! SIP messages: read and written byte for byte, headers typed on demand (RFC 3261 §7, §25; RFC 5118 for IPv6).
+//!
+//! Nothing is lost on the way: unknown headers, methods, schemes and bodies survive as they came. What is wrong with a
+//! message is a [`ParseError`] that knows which answer fits.
+
+mod error;
+mod framing;
+mod headers;
+mod method;
+mod name_addr;
+mod params;
+mod status;
+mod uri;
+mod via;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+pub use error::{HeaderName, ParseError};
+pub use framing::{Frame, FrameError, StreamFramer};
+pub use headers::{Headers, MediaType, SubscriptionState};
+pub use method::{CSeq, Method};
+pub use name_addr::NameAddr;
+pub use params::Params;
+pub use status::{Failure, Provisional, StatusCode, Success};
+pub use uri::{AnyUri, Host, Scheme, Uri};
+pub use via::Via;
+
+/// The largest message that is read, on any transport.
+pub const MAX_MESSAGE: usize = 65_536;
+/// The most header lines that are read.
+const MAX_HEADERS: usize = 256;
+
+/// A body and its type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Content {
+    /// The value of Content-Type.
+    pub content_type: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Content {
+    /// Any content.
+    pub fn new(content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { content_type: content_type.into(), body: body.into() }
+    }
+
+    /// A text as ordinary phones take it.
+    pub fn text(text: &str) -> Self {
+        Self::new("text/plain;charset=UTF-8", text.as_bytes().to_vec())
+    }
+
+    /// A session description.
+    pub fn sdp(body: impl Into<Bytes>) -> Self {
+        Self::new("application/sdp", body)
+    }
+
+    /// A conference document (RFC 4575).
+    pub fn conference_info(body: impl Into<Bytes>) -> Self {
+        Self::new("application/conference-info+xml", body)
+    }
+}
+
+/// A request or a response.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A request.
+    Request(Request),
+    /// A response.
+    Response(Response),
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub method: Method,
+    /// The Request-URI.
+    pub uri: AnyUri,
+    /// All headers in order, Content-Length excepted: it is written from the body.
+    pub headers: Headers,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The reason phrase as it came; untrusted text.
+    pub reason: String,
+    /// All headers in order, Content-Length excepted.
+    pub headers: Headers,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Message {
+    /// Reads one datagram: bytes behind Content-Length are cut off, fewer are an error (RFC 3261 §18.3).
+    pub fn parse(datagram: &[u8]) -> Result<Self, ParseError> {
+        let datagram = skip_line_ends(datagram);
+        if datagram.len() > MAX_MESSAGE {
+            return Err(ParseError::TooLarge { size: datagram.len() });
+        }
+        let (head, body) = split_head(datagram).ok_or(ParseError::Truncated)?;
+        let (first, lines) = split_first_line(head);
+        let (headers, fault) = Headers::parse(lines, MAX_HEADERS);
+        let mut message = Self::parse_start(first, headers)?;
+        let fault = fault.or_else(|| message.headers().fault());
+        let length = match message.headers().content_length() {
+            Ok(length) => length,
+            Err(_) => return Err(message.refuse(HeaderName("Content-Length"))),
+        };
+        if let Some(header) = fault {
+            return Err(message.refuse(header));
+        }
+        let body = match length {
+            Some(length) if length > body.len() => {
+                return Err(message.refuse(HeaderName("Content-Length")));
+            }
+            Some(length) => &body[..length],
+            None => body,
+        };
+        message.set_body(Bytes::copy_from_slice(body));
+        message.check()?;
+        Ok(message)
+    }
+
+    fn parse_start(line: &[u8], headers: Headers) -> Result<Self, ParseError> {
+        let line = std::str::from_utf8(line).map_err(|_| ParseError::StartLine)?;
+        if let Some(rest) = strip_version(line) {
+            let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            if code.len() != 3 {
+                return Err(ParseError::StartLine);
+            }
+            let status =
+                code.parse().ok().and_then(StatusCode::new).ok_or(ParseError::StartLine)?;
+            let body = Bytes::new();
+            return Ok(Self::Response(Response {
+                status,
+                reason: reason.to_owned(),
+                headers,
+                body,
+            }));
+        }
+        let mut parts = line.split(' ');
+        let (Some(method), Some(uri), Some(version)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(ParseError::StartLine);
+        };
+        let method = Method::parse(method).ok_or(ParseError::StartLine)?;
+        let other = |uri: &str| AnyUri::Other(uri.to_owned());
+        let unread = |uri: &str, headers| Request {
+            method: method.clone(),
+            uri: other(uri),
+            headers,
+            body: Bytes::new(),
+        };
+        if !version.eq_ignore_ascii_case("SIP/2.0") && parts.clone().next().is_none() {
+            if !version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("SIP/")) {
+                return Err(ParseError::StartLine);
+            }
+            return Err(ParseError::Version { request: Box::new(unread(uri, headers)) });
+        }
+        let parsed = if parts.next().is_some() { None } else { AnyUri::parse(uri).ok() };
+        let Some(uri) = parsed else {
+            let request = Box::new(unread(uri, headers));
+            return Err(ParseError::Request { header: HeaderName("Request-URI"), request });
+        };
+        Ok(Self::Request(Request { method, uri, headers, body: Bytes::new() }))
+    }
+
+    /// The headers of either.
+    pub fn headers(&self) -> &Headers {
+        match self {
+            Self::Request(request) => &request.headers,
+            Self::Response(response) => &response.headers,
+        }
+    }
+
+    fn set_body(&mut self, body: Bytes) {
+        let (headers, place) = match self {
+            Self::Request(request) => (&mut request.headers, &mut request.body),
+            Self::Response(response) => (&mut response.headers, &mut response.body),
+        };
+        headers.remove("Content-Length");
+        *place = body;
+    }
+
+    /// What every message must have and have once (RFC 3261 §8.1.1, RFC 4475 §3.3.8).
+    fn check(&self) -> Result<(), ParseError> {
+        let headers = self.headers();
+        let fail = |name: &'static str| Err(self.clone().refuse(HeaderName(name)));
+        for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards"] {
+            if headers.get_all(name).count() > 1 {
+                return fail(name);
+            }
+        }
+        if headers.from_header().is_err() {
+            return fail("From");
+        }
+        if headers.to_header().is_err() {
+            return fail("To");
+        }
+        if headers.call_id().is_none() {
+            return fail("Call-ID");
+        }
+        if headers.top_via().is_err() {
+            return fail("Via");
+        }
+        match (self, headers.cseq()) {
+            (_, Err(_)) => return fail("CSeq"),
+            (Self::Request(request), Ok(cseq)) if cseq.method != request.method => {
+                return fail("CSeq");
+            }
+            _ => {}
+        }
+        if headers.contacts().is_err() {
+            return fail("Contact");
+        }
+        for name in ["Max-Forwards", "Expires"] {
+            let value = headers.get(name);
+            if value.is_some_and(|value| value.parse::<u32>().is_err()) && name == "Max-Forwards" {
+                return fail(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(self, header: HeaderName) -> ParseError {
+        match self {
+            Self::Request(request) => ParseError::Request { header, request: Box::new(request) },
+            Self::Response(_) => ParseError::Response { header },
+        }
+    }
+}
+
+impl Request {
+    /// The bytes to send; Content-Length is always written.
+    pub fn to_bytes(&self) -> Bytes {
+        write(&format!("{} {} SIP/2.0", self.method, self.uri), &self.headers, &self.body)
+    }
+
+    /// Body and type, where there is a body.
+    pub fn content(&self) -> Option<Content> {
+        content(&self.headers, &self.body)
+    }
+
+    /// A response to this request: Via, From, To, Call-ID and CSeq copied (RFC 3261 §8.2.6.2). The tag goes to To where
+    /// the request has none.
+    pub fn response(&self, status: StatusCode, to_tag: Option<&str>) -> Response {
+        let mut headers = Headers::default();
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            for value in self.headers.get_all(name) {
+                match (name, to_tag, self.headers.to_header()) {
+                    ("To", Some(tag), Ok(to)) if to.tag().is_none() => {
+                        headers.push("To", format!("{value};tag={tag}"));
+                    }
+                    _ => headers.push(name, value),
+                }
+            }
+        }
+        Response { status, reason: status.reason_phrase().to_owned(), headers, body: Bytes::new() }
+    }
+}
+
+impl Response {
+    /// The bytes to send; Content-Length is always written.
+    pub fn to_bytes(&self) -> Bytes {
+        let start = format!("SIP/2.0 {} {}", self.status.code(), one_line(&self.reason));
+        write(&start, &self.headers, &self.body)
+    }
+
+    /// Body and type, where there is a body.
+    pub fn content(&self) -> Option<Content> {
+        content(&self.headers, &self.body)
+    }
+
+    /// Gives it a body.
+    pub fn set_content(&mut self, content: Content) {
+        self.headers.set("Content-Type", content.content_type);
+        self.body = content.body;
+    }
+}
+
+fn content(headers: &Headers, body: &Bytes) -> Option<Content> {
+    (!body.is_empty()).then(|| Content {
+        content_type: headers.get("Content-Type").unwrap_or_default().to_owned(),
+        body: body.clone(),
+    })
+}
+
+fn write(start: &str, headers: &Headers, body: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(512 + body.len());
+    bytes.put_slice(start.as_bytes());
+    bytes.put_slice(b"\r\n");
+    headers.write(&mut bytes);
+    bytes.put_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.put_slice(body);
+    bytes.freeze()
+}
+
+/// Line ends and NUL never get into a header: they would begin another (RFC 3261 §25.1).
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }).collect()
+}
+
+fn strip_version(line: &str) -> Option<&str> {
+    let (version, rest) = line.split_once(' ')?;
+    version.eq_ignore_ascii_case("SIP/2.0").then_some(rest)
+}
+
+/// Leading line ends are skipped (RFC 3261 §7.5).
+fn skip_line_ends(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    &bytes[start.unwrap_or(bytes.len())..]
+}
+
+/// Head without its last line end, and body. Bare LF is taken as a line end.
+fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+        let end = from + at;
+        match (bytes.get(end + 1), bytes.get(end + 2)) {
+            (Some(b'\n'), _) => return Some((&bytes[..end], &bytes[end + 2..])),
+            (Some(b'\r'), Some(b'\n')) => return Some((&bytes[..end], &bytes[end + 3..])),
+            _ => from = end + 1,
+        }
+    }
+    None
+}
+
+fn split_first_line(head: &[u8]) -> (&[u8], &[u8]) {
+    let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
+    let rest = head.get(end + 1..).unwrap_or_default();
+    (head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]), rest)
+}

@@ -1,0 +1,121 @@
+//! Messages out of a byte stream (RFC 3261 §7.5, §18.3; RFC 5626 §4.4.1).
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+
+use super::{Headers, MAX_MESSAGE, split_first_line, split_head};
+
+/// Bytes of a connection, waiting to be whole messages.
+#[derive(Debug, Default)]
+pub struct StreamFramer {
+    buffer: BytesMut,
+}
+
+/// What a stream holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Frame {
+    /// The bytes of one message.
+    Message(Bytes),
+    /// A double line end: to be answered by one (RFC 5626 §4.4.1).
+    Ping,
+}
+
+/// A stream that can no longer be framed: the connection must be closed.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum FrameError {
+    /// No Content-Length, or none that is a number (RFC 3261 §18.3).
+    #[error("a message without a readable Content-Length on a stream")]
+    NoLength,
+    /// Over the limit.
+    #[error("a message over {MAX_MESSAGE} bytes on a stream")]
+    TooLarge,
+}
+
+impl StreamFramer {
+    /// Takes what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next frame; `None` until more bytes come.
+    pub fn next_frame(&mut self) -> Option<Result<Frame, FrameError>> {
+        if self.buffer.starts_with(b"\r\n\r\n") {
+            self.buffer.advance(4);
+            return Some(Ok(Frame::Ping));
+        }
+        // A single line end is a pong or padding; half of a ping waits for its other half.
+        while self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 {
+            if b"\r\n".starts_with(&self.buffer[2..self.buffer.len().min(4)]) {
+                return None;
+            }
+            self.buffer.advance(2);
+        }
+        if self.buffer.starts_with(b"\n") {
+            self.buffer.advance(1);
+            return self.next_frame();
+        }
+        if self.buffer.is_empty() || b"\r\n".starts_with(&self.buffer[..]) {
+            return None;
+        }
+        let Some((head, body)) = split_head(&self.buffer) else {
+            return (self.buffer.len() > MAX_MESSAGE).then_some(Err(FrameError::TooLarge));
+        };
+        let start = self.buffer.len() - body.len();
+        let (headers, _) = Headers::parse(split_first_line(head).1, usize::MAX);
+        let length = match headers.content_length() {
+            Ok(Some(length)) => length,
+            Ok(None) | Err(_) => return Some(Err(FrameError::NoLength)),
+        };
+        if length > MAX_MESSAGE || start + length > MAX_MESSAGE {
+            return Some(Err(FrameError::TooLarge));
+        }
+        if self.buffer.len() < start + length {
+            return None;
+        }
+        Some(Ok(Frame::Message(self.buffer.split_to(start + length).freeze())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nl: 3\r\n\r\nabc";
+
+    fn frames(framer: &mut StreamFramer) -> Vec<Frame> {
+        std::iter::from_fn(|| framer.next_frame()).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn two_messages_in_one_piece_and_one_in_single_bytes() {
+        let mut framer = StreamFramer::default();
+        framer.push(&[TEXT, TEXT].concat());
+        assert_eq!(frames(&mut framer).len(), 2);
+        for byte in TEXT {
+            assert_eq!(framer.next_frame(), None);
+            framer.push(&[*byte]);
+        }
+        assert_eq!(frames(&mut framer), [Frame::Message(Bytes::from_static(TEXT))]);
+    }
+
+    #[test]
+    fn pings_are_seen_and_single_line_ends_passed_over() {
+        let mut framer = StreamFramer::default();
+        framer.push(b"\r\n\r\n");
+        assert_eq!(frames(&mut framer), [Frame::Ping]);
+        framer.push(b"\r\n");
+        assert_eq!(frames(&mut framer), []);
+        framer.push(TEXT);
+        assert_eq!(frames(&mut framer).len(), 1);
+    }
+
+    #[test]
+    fn a_stream_without_length_or_beyond_the_limit_cannot_go_on() {
+        let mut framer = StreamFramer::default();
+        framer.push(b"OPTIONS sip:a@b SIP/2.0\r\nA: 3\r\n\r\n");
+        assert_eq!(framer.next_frame(), Some(Err(FrameError::NoLength)));
+        let mut framer = StreamFramer::default();
+        framer.push(b"OPTIONS sip:a@b SIP/2.0\r\nl: 99999\r\n\r\n");
+        assert_eq!(framer.next_frame(), Some(Err(FrameError::TooLarge)));
+    }
+}

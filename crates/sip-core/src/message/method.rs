@@ -1,0 +1,147 @@
+//! Methods and CSeq. The vocabulary of known methods is rsip's, behind our own type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ParseError;
+
+/// A request method; case-sensitive (RFC 3261 §7.1).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(missing_docs, reason = "the variants are the methods of the RFCs")]
+pub enum Method {
+    Ack,
+    Bye,
+    Cancel,
+    Info,
+    Invite,
+    Message,
+    Notify,
+    Options,
+    Prack,
+    Publish,
+    Refer,
+    Register,
+    Subscribe,
+    Update,
+    /// Any other token.
+    Other(String),
+}
+
+impl Method {
+    /// Reads a token; `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(is_token_byte) {
+            return None;
+        }
+        let Ok(known) = rsip::Method::from_str(text) else {
+            return Some(Self::Other(text.to_owned()));
+        };
+        // rsip reads methods in any case; RFC 3261 §7.1 has them case-sensitive.
+        if known.to_string() != text {
+            return Some(Self::Other(text.to_owned()));
+        }
+        Some(match known {
+            rsip::Method::Ack => Self::Ack,
+            rsip::Method::Bye => Self::Bye,
+            rsip::Method::Cancel => Self::Cancel,
+            rsip::Method::Info => Self::Info,
+            rsip::Method::Invite => Self::Invite,
+            rsip::Method::Message => Self::Message,
+            rsip::Method::Notify => Self::Notify,
+            rsip::Method::Options => Self::Options,
+            rsip::Method::PRack => Self::Prack,
+            rsip::Method::Publish => Self::Publish,
+            rsip::Method::Refer => Self::Refer,
+            rsip::Method::Register => Self::Register,
+            rsip::Method::Subscribe => Self::Subscribe,
+            rsip::Method::Update => Self::Update,
+        })
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Info => "INFO",
+            Self::Invite => "INVITE",
+            Self::Message => "MESSAGE",
+            Self::Notify => "NOTIFY",
+            Self::Options => "OPTIONS",
+            Self::Prack => "PRACK",
+            Self::Publish => "PUBLISH",
+            Self::Refer => "REFER",
+            Self::Register => "REGISTER",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Update => "UPDATE",
+            Self::Other(token) => token,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Number and method of a request (RFC 3261 §20.16).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CSeq {
+    /// Below 2^31.
+    pub number: u32,
+    /// As in the request.
+    pub method: Method,
+}
+
+impl CSeq {
+    /// Reads the value of the header.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut parts = text.split_ascii_whitespace();
+        let (Some(number), Some(method), None) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(ParseError::Value("CSeq"));
+        };
+        let number = number.parse().map_err(|_| ParseError::Value("CSeq"))?;
+        if number > i32::MAX as u32 {
+            return Err(ParseError::Value("CSeq"));
+        }
+        Ok(Self { number, method: Method::parse(method).ok_or(ParseError::Value("CSeq"))? })
+    }
+}
+
+impl fmt::Display for CSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.method)
+    }
+}
+
+/// A byte of a token (RFC 3261 §25.1).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_case_sensitive_and_unknown_ones_survive() {
+        assert_eq!(Method::parse("INVITE"), Some(Method::Invite));
+        assert_eq!(Method::parse("invite"), Some(Method::Other("invite".into())));
+        assert_eq!(
+            Method::parse("!interesting-Method0123456789_*+`.%'~").unwrap().as_str().len(),
+            37
+        );
+        assert_eq!(Method::parse("A B"), None);
+        assert_eq!(Method::parse("PRACK"), Some(Method::Prack));
+    }
+
+    #[test]
+    fn cseq_takes_any_white_space_and_refuses_numbers_over_31_bits() {
+        assert_eq!(CSeq::parse("1 \t INVITE").unwrap().number, 1);
+        assert!(CSeq::parse("36893488147419103232 REGISTER").is_err());
+        assert!(CSeq::parse("2147483648 INVITE").is_err());
+        assert!(CSeq::parse("1").is_err());
+    }
+}

@@ -1,0 +1,386 @@
+//! SIP and SIPS URIs (RFC 3261 §19.1), with IPv6 references (RFC 5118), and any other URI as it came.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use super::{Params, ParseError};
+
+/// `sip` or `sips`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Scheme {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+}
+
+/// A host part.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Host {
+    /// A name.
+    Name(String),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address; written in brackets.
+    V6(Ipv6Addr),
+}
+
+impl Host {
+    /// The address, where it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Name(_) => None,
+            Self::V4(address) => Some((*address).into()),
+            Self::V6(address) => Some((*address).into()),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(one), Self::Name(two)) => {
+                one.trim_end_matches('.').eq_ignore_ascii_case(two.trim_end_matches('.'))
+            }
+            _ => self == other,
+        }
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6(address),
+        }
+    }
+}
+
+impl FromStr for Host {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fault = ParseError::Value("host");
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or(fault)?;
+            return inner.parse().map(Self::V6).map_err(|_| ParseError::Value("IPv6 address"));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::V4(address));
+        }
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if text.is_empty() || text.len() > 255 || !text.bytes().all(good) {
+            return Err(fault);
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::V4(address) => address.fmt(f),
+            Self::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+/// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
+pub(super) fn parse_host_port(text: &str) -> Result<(Host, Option<u16>), ParseError> {
+    let (host, port) = if text.starts_with('[') {
+        let end = text.find(']').ok_or(ParseError::Value("IPv6 address"))?;
+        (&text[..=end], text[end + 1..].trim_start())
+    } else {
+        text.split_at(text.find(':').unwrap_or(text.len()))
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => Some(port.trim().parse().map_err(|_| ParseError::Value("port"))?),
+        None if port.is_empty() => None,
+        None => return Err(ParseError::Value("host")),
+    };
+    Ok((host.trim_end().parse()?, port))
+}
+
+/// A SIP or SIPS URI.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Uri {
+    /// `sip` or `sips`.
+    pub scheme: Scheme,
+    /// User part, escaped as on the wire.
+    pub user: Option<String>,
+    /// Password, escaped as on the wire.
+    pub password: Option<String>,
+    /// Host.
+    pub host: Host,
+    /// Port, where given.
+    pub port: Option<u16>,
+    /// Parameters.
+    pub params: Params,
+    /// What stands behind `?`, without it.
+    pub headers: String,
+}
+
+impl Uri {
+    /// `sip:user@host:port`
+    pub fn sip(user: Option<&str>, host: Host, port: Option<u16>) -> Self {
+        Self {
+            scheme: Scheme::Sip,
+            user: user.map(escape_user),
+            password: None,
+            host,
+            port,
+            params: Params::default(),
+            headers: String::new(),
+        }
+    }
+
+    /// `sip:user@address:port`
+    pub fn from_address(user: Option<&str>, address: SocketAddr) -> Self {
+        Self::sip(user, address.ip().into(), Some(address.port()))
+    }
+
+    /// Reads one, without angle brackets around it.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let fault = ParseError::Value("SIP URI");
+        let (scheme, rest) = text.split_once(':').ok_or(fault)?;
+        let scheme = match scheme {
+            _ if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            _ if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            _ => return Err(ParseError::Value("SIP scheme")),
+        };
+        if rest.bytes().any(|byte| byte <= b' ' || b"<>\"".contains(&byte) || byte == 0x7f) {
+            return Err(ParseError::Value("SIP URI"));
+        }
+        // The user part may hold ; and ? (RFC 4475 §3.1.1.9): the @ decides.
+        let (userinfo, rest) = match rest.rfind('@') {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
+        let (address, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = parse_host_port(address)?;
+        let (user, password) = match userinfo {
+            Some(userinfo) => {
+                let (user, password) = match userinfo.split_once(':') {
+                    Some((user, password)) => (user, Some(password.to_owned())),
+                    None => (userinfo, None),
+                };
+                if user.is_empty() || user.contains('@') {
+                    return Err(ParseError::Value("user part"));
+                }
+                (Some(user.to_owned()), password)
+            }
+            None => (None, None),
+        };
+        let params = Params::parse(params)?;
+        Ok(Self { scheme, user, password, host, port, params, headers: headers.to_owned() })
+    }
+
+    /// The user part with its escapes undone; where they give no UTF-8, as on the wire.
+    pub fn user_unescaped(&self) -> Option<String> {
+        let user = self.user.as_deref()?;
+        Some(String::from_utf8(unescape(user)).unwrap_or_else(|_| user.to_owned()))
+    }
+
+    /// The same with another user part.
+    pub fn with_user(&self, user: &str) -> Self {
+        Self { user: Some(escape_user(user)), ..self.clone() }
+    }
+
+    /// Without parameters and headers: the address of record's form.
+    pub fn bare(&self) -> Self {
+        Self { params: Params::default(), headers: String::new(), password: None, ..self.clone() }
+    }
+
+    /// User and host equal; port and parameters are not looked at, because phones drop them.
+    pub fn same_address(&self, other: &Self) -> bool {
+        same_user(self.user.as_deref(), other.user.as_deref()) && self.host.is_same(&other.host)
+    }
+
+    /// Equivalence of RFC 3261 §19.1.4.
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        let significant = ["user", "ttl", "method", "maddr", "transport"];
+        let params_match = self.params.iter().all(|(name, value)| match other.params.get(name) {
+            Some(theirs) => match (value, theirs) {
+                (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+                (one, two) => one == two,
+            },
+            None => !significant.iter().any(|known| known.eq_ignore_ascii_case(name)),
+        });
+        let missing = other.params.iter().any(|(name, _)| {
+            !self.params.has(name)
+                && significant.iter().any(|known| known.eq_ignore_ascii_case(name))
+        });
+        self.scheme == other.scheme
+            && same_user(self.user.as_deref(), other.user.as_deref())
+            && self.password == other.password
+            && self.host.is_same(&other.host)
+            && self.port == other.port
+            && params_match
+            && !missing
+            && self.headers == other.headers
+    }
+
+    /// The transport parameter in lower case.
+    pub fn transport(&self) -> Option<String> {
+        self.params.value("transport").map(str::to_ascii_lowercase)
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.scheme {
+            Scheme::Sip => "sip:",
+            Scheme::Sips => "sips:",
+        })?;
+        if let Some(user) = &self.user {
+            f.write_str(user)?;
+            if let Some(password) = &self.password {
+                write!(f, ":{password}")?;
+            }
+            f.write_str("@")?;
+        }
+        self.host.fmt(f)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        self.params.fmt(f)?;
+        if !self.headers.is_empty() {
+            write!(f, "?{}", self.headers)?;
+        }
+        Ok(())
+    }
+}
+
+/// Any URI: one of SIP, or another as it came (`tel:`, `urn:`, unknown schemes).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum AnyUri {
+    /// A scheme that is none of SIP's.
+    Other(String),
+    /// SIP or SIPS.
+    Sip(Uri),
+}
+
+impl AnyUri {
+    /// Reads one; a scheme of SIP with a fault behind it is an error, not another scheme.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let (scheme, rest) = text.split_once(':').ok_or(ParseError::Value("URI"))?;
+        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+            return Uri::parse(text).map(Self::Sip);
+        }
+        let scheme_good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let rest_good = !rest.is_empty() && rest.bytes().all(|b| b > b' ' && !b"<>\"".contains(&b));
+        if scheme_good && rest_good {
+            Ok(Self::Other(text.to_owned()))
+        } else {
+            Err(ParseError::Value("URI"))
+        }
+    }
+
+    /// The SIP URI, where it is one.
+    pub fn as_sip(&self) -> Option<&Uri> {
+        match self {
+            Self::Other(_) => None,
+            Self::Sip(uri) => Some(uri),
+        }
+    }
+}
+
+impl From<Uri> for AnyUri {
+    fn from(uri: Uri) -> Self {
+        Self::Sip(uri)
+    }
+}
+
+impl fmt::Display for AnyUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other(text) => f.write_str(text),
+            Self::Sip(uri) => uri.fmt(f),
+        }
+    }
+}
+
+fn same_user(one: Option<&str>, two: Option<&str>) -> bool {
+    match (one, two) {
+        (Some(one), Some(two)) => unescape(one) == unescape(two),
+        (one, two) => one == two,
+    }
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |place: usize| bytes.get(place).and_then(|b| char::from(*b).to_digit(16));
+        match (bytes[at], hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, _, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+fn escape_user(user: &str) -> String {
+    let mut out = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_hosts_are_read_and_written_in_brackets() {
+        let uri = Uri::parse("sip:bob@[2001:db8::1]:5070;transport=tcp").unwrap();
+        assert_eq!(uri.host.ip(), Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(uri.port, Some(5070));
+        assert_eq!(uri.to_string(), "sip:bob@[2001:db8::1]:5070;transport=tcp");
+        assert!(Uri::parse("sip:bob@2001:db8::1").is_err());
+        assert!(Uri::parse("sip:bob@[2001:db8::1").is_err());
+    }
+
+    #[test]
+    fn a_user_part_may_hold_semicolons_and_escapes() {
+        let uri = Uri::parse("sip:user;par=u%40example.net@example.com").unwrap();
+        assert_eq!(uri.user_unescaped().unwrap(), "user;par=u@example.net");
+        let odd = "sip:sips%3Auser%40example.com@example.net";
+        assert_eq!(Uri::parse(odd).unwrap().to_string(), odd);
+        assert!(Uri::parse("sip:a@b@c").is_err());
+    }
+
+    #[test]
+    fn equivalence_follows_the_rules_of_rfc_3261() {
+        let same = |a, b| Uri::parse(a).unwrap().is_equivalent(&Uri::parse(b).unwrap());
+        assert!(same(
+            "sip:%61lice@atlanta.com;transport=TCP",
+            "sip:alice@AtLanTa.CoM;Transport=tcp"
+        ));
+        assert!(same("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"));
+        assert!(!same("sip:alice@atlanta.com", "sip:ALICE@atlanta.com"));
+        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
+        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
+    }
+
+    #[test]
+    fn other_schemes_survive_and_faults_do_not_become_other_schemes() {
+        assert_eq!(AnyUri::parse("tel:+15551234567").unwrap().to_string(), "tel:+15551234567");
+        assert!(AnyUri::parse("sip:a b@c").is_err());
+        assert!(AnyUri::parse("nothing").is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Via (RFC 3261 §20.42, RFC 3581).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::uri::parse_host_port;
+use super::{Host, Params, ParseError};
+
+/// One value of Via.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Via {
+    /// The transport token as it came.
+    pub transport: String,
+    /// Host of sent-by.
+    pub host: Host,
+    /// Port of sent-by.
+    pub port: Option<u16>,
+    /// Parameters.
+    pub params: Params,
+}
+
+impl Via {
+    /// Reads one value.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let fault = || ParseError::Value("Via");
+        let (head, params) = text.split_once(';').unwrap_or((text, ""));
+        let mut parts = head.splitn(3, '/');
+        let (Some(name), Some(version), Some(rest)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(fault());
+        };
+        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+            return Err(fault());
+        }
+        let rest = rest.trim();
+        let (transport, sent_by) =
+            rest.split_once(|c: char| c.is_ascii_whitespace()).ok_or_else(fault)?;
+        let (host, port) = parse_host_port(sent_by.trim())?;
+        Ok(Self { transport: transport.to_owned(), host, port, params: Params::parse(params)? })
+    }
+
+    /// The branch.
+    pub fn branch(&self) -> Option<&str> {
+        self.params.value("branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// The source address a server saw; with or without brackets (RFC 5118 §4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        let value = self.params.value("received")?;
+        value.trim_matches(['[', ']']).parse().ok()
+    }
+
+    /// The source port a server saw.
+    pub fn rport(&self) -> Option<u16> {
+        self.params.value("rport")?.parse().ok()
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        self.params.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_private_transports_and_ipv6_are_read() {
+        let via = Via::parse("SIP  / 2.0 / UDP  192.0.2.2 : 5060 ;branch=390skdjuw").unwrap();
+        assert_eq!((via.port, via.branch()), (Some(5060), Some("390skdjuw")));
+        let via = Via::parse("SIP/2.0/UNKNOWN t1.example.com;branch=z9hG4bK1").unwrap();
+        assert_eq!(via.transport, "UNKNOWN");
+        let via = Via::parse("SIP/2.0/UDP [2001:db8::9:1];received=[2001:db8::9:255]").unwrap();
+        assert_eq!(via.received(), Some("2001:db8::9:255".parse().unwrap()));
+        assert!(Via::parse("SIP/7.0/UDP x").is_err());
+        assert!(Via::parse("SIP/2.0/UDP").is_err());
+    }
+}
