@@ -21,7 +21,7 @@ build: ## Build window and command line without a graphics driver, as the tests 
 
 demo: ## Host a real conference of four on this machine and see every line arrive
 	@$(NEEDS) demo
-	$(CARGO) build $(PLAIN) -p app -p cli --bins --examples
+	$(CARGO) build $(PLAIN) -p app -p cli -p stories --bins --example demo
 	target/debug/examples/demo
 
 test: ## Run all tests but the long ones

@@ -55,8 +55,10 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let programs = programs()?;
     let out = PathBuf::from("demo-out");
-    std::fs::create_dir_all(&out).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
-    let out = out.canonicalize().map_err(|error| format!("cannot find {}: {error}", out.display()))?;
+    std::fs::create_dir_all(&out)
+        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    let out =
+        out.canonicalize().map_err(|error| format!("cannot find {}: {error}", out.display()))?;
 
     let screen = Screen::find(&out);
     println!("{}", screen.describe());
@@ -68,7 +70,13 @@ fn run() -> Result<(), String> {
 
     let mut people = vec![join_baresip_or_cli(&programs, &conference, &voices, &out)?];
     for name in ["Carol", "Dave"] {
-        people.push(Person::join(&programs.join("parlour-cli"), name, &conference, &voices[name], &out)?);
+        people.push(Person::join(
+            &programs.join("parlour-cli"),
+            name,
+            &conference,
+            &voices[name],
+            &out,
+        )?);
     }
     people.insert(0, anna);
 
@@ -112,7 +120,9 @@ fn host(
     out: &Path,
 ) -> Result<Person, String> {
     match screen.display() {
-        Some(display) => Person::host_window(&programs.join("parlour"), &voices["Anna"], display, out),
+        Some(display) => {
+            Person::host_window(&programs.join("parlour"), &voices["Anna"], display, out)
+        }
         None => Person::host(&programs.join("parlour-cli"), &voices["Anna"], out),
     }
 }
@@ -129,7 +139,9 @@ fn join_baresip_or_cli(
             Ok(bob)
         }
         Err(problem) => {
-            println!("baresip cannot be used here ({problem}); Bob, Carol and Dave use parlour-cli");
+            println!(
+                "baresip cannot be used here ({problem}); Bob, Carol and Dave use parlour-cli"
+            );
             Person::join(&programs.join("parlour-cli"), "Bob", conference, &voices["Bob"], out)
         }
     }

@@ -48,12 +48,28 @@ struct Parlour {
 
 impl Person {
     /// Anna in the window.
-    pub fn host_window(program: &Path, audio: &str, display: &str, out: &Path) -> Result<Self, String> {
+    pub fn host_window(
+        program: &Path,
+        audio: &str,
+        display: &str,
+        out: &Path,
+    ) -> Result<Self, String> {
         let mut command = Command::new(program);
-        command.args(["--json", "--name", "Anna", "--listen", "127.0.0.1:0", "--host", "Weekly ops"]);
+        command.args([
+            "--json",
+            "--name",
+            "Anna",
+            "--listen",
+            "127.0.0.1:0",
+            "--host",
+            "Weekly ops",
+        ]);
         command.args(["--audio", audio, "--theme", "light", "--data-folder"]).arg(out.join("data"));
         if !display.is_empty() {
-            command.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env("ICED_BACKEND", "tiny-skia");
+            command
+                .env("DISPLAY", display)
+                .env_remove("WAYLAND_DISPLAY")
+                .env("ICED_BACKEND", "tiny-skia");
         }
         Self::start(command, "Anna", true, out)
     }
@@ -61,12 +77,27 @@ impl Person {
     /// Anna at the command line.
     pub fn host(program: &Path, audio: &str, out: &Path) -> Result<Self, String> {
         let mut command = Command::new(program);
-        command.args(["host", "--json", "--name", "Anna", "--listen", "127.0.0.1:0", "--audio", audio]);
+        command.args([
+            "host",
+            "--json",
+            "--name",
+            "Anna",
+            "--listen",
+            "127.0.0.1:0",
+            "--audio",
+            audio,
+        ]);
         Self::start(command, "Anna", true, out)
     }
 
     /// Somebody with parlour-cli.
-    pub fn join(program: &Path, name: &str, conference: &str, audio: &str, out: &Path) -> Result<Self, String> {
+    pub fn join(
+        program: &Path,
+        name: &str,
+        conference: &str,
+        audio: &str,
+        out: &Path,
+    ) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.args(["join", conference, "--json", "--name", name, "--listen", "127.0.0.1:0"]);
         command.args(["--audio", audio, "--record"]).arg(out.join(format!("heard-by-{name}.wav")));
@@ -136,9 +167,9 @@ impl Person {
     pub fn listen(&mut self) -> Result<Vec<String>, String> {
         match &mut self.phone {
             Phone::Baresip(phone) => phone.listen().map(|()| Vec::new()),
-            Phone::Parlour(phone) => {
-                phone.listen().map_err(|problem| format!("{}: {problem}; see {}", self.name, self.log.display()))
-            }
+            Phone::Parlour(phone) => phone
+                .listen()
+                .map_err(|problem| format!("{}: {problem}; see {}", self.name, self.log.display())),
         }
     }
 
@@ -146,7 +177,9 @@ impl Person {
     pub fn connected(&self) -> usize {
         match &self.phone {
             Phone::Baresip(_) => 0,
-            Phone::Parlour(phone) => phone.states.values().filter(|(_, state)| state == "connected").count(),
+            Phone::Parlour(phone) => {
+                phone.states.values().filter(|(_, state)| state == "connected").count()
+            }
         }
     }
 
@@ -172,7 +205,9 @@ impl Person {
             Phone::Parlour(phone) => {
                 phone.count += 1;
                 let reference = format!("line-{}", phone.count);
-                phone.tell(&json!({"command": "say", "ref": reference, "text": text, "to": "everyone"}))
+                phone.tell(
+                    &json!({"command": "say", "ref": reference, "text": text, "to": "everyone"}),
+                )
             }
         }
     }
@@ -197,7 +232,8 @@ impl Parlour {
         loop {
             match self.lines.try_recv() {
                 Ok(line) => {
-                    let event = serde_json::from_str(&line).map_err(|error| format!("{line}: {error}"))?;
+                    let event =
+                        serde_json::from_str(&line).map_err(|error| format!("{line}: {error}"))?;
                     news.extend(self.handle(&event));
                 }
                 Err(TryRecvError::Empty) => return Ok(news),
@@ -224,7 +260,8 @@ impl Parlour {
             }
             "message" => {
                 let (name, body) = (text("name"), text("text"));
-                let mark = if event["verified"] == Value::Bool(false) { " (not verified)" } else { "" };
+                let mark =
+                    if event["verified"] == Value::Bool(false) { " (not verified)" } else { "" };
                 let news = format!("{name}{mark}: {}", body.replace('\n', "\n      "));
                 self.messages.push((name, body));
                 Some(news)

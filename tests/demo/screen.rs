@@ -59,7 +59,9 @@ impl Screen {
             .stderr(Stdio::null())
             .status();
         match taken {
-            Ok(status) if status.success() => println!("A picture of the window: {}", picture.display()),
+            Ok(status) if status.success() => {
+                println!("A picture of the window: {}", picture.display())
+            }
             _ => println!("No picture: ImageMagick's import is not here"),
         }
     }
