@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod message;
+pub mod sdp;
 
 mod event;
 mod input;
