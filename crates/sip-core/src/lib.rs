@@ -1,16 +1,22 @@
 //! A SIP user agent as a value: messages, transactions, dialogs, offers and answers (RFC 3261, 3264, 3428, 6026, 6665).
 //!
 //! The crate reads no clock, socket, file or random source of its own: time is a parameter, randomness an injected
-//! generator, and what has to leave the process is polled.
+//! generator, and what has to leave the process is polled from [`Endpoint::poll_output`].
 
 pub mod auth;
 pub mod message;
 pub mod sdp;
 
+mod dialog;
+mod endpoint;
 mod event;
 mod input;
 mod key;
+mod transaction;
 
+pub use endpoint::{
+    Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Subscribe, Timer, capabilities,
+};
 pub use event::{CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use input::{
     Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Input, Output, Query, QueryId,

@@ -1,0 +1,389 @@
+//! One SIP user agent: transactions, dialogs, calls and subscriptions behind one value.
+//!
+//! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
+//! `calls` (INVITE and BYE), `in_dialog` (MESSAGE, OPTIONS, re-INVITE), `pager` (MESSAGE outside of dialogs),
+//! `subscriptions` (RFC 6665).
+
+mod calls;
+mod in_dialog;
+mod pager;
+mod requests;
+mod responses;
+mod subscriptions;
+mod transport;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::RngCore;
+use thiserror::Error;
+
+use crate::auth::Credentials;
+use crate::dialog::DialogId;
+use crate::message::Headers;
+use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
+use crate::{
+    CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode, SubscriptionKey,
+};
+
+pub use crate::transaction::Timer;
+pub use calls::Invite;
+pub use pager::PagerMessage;
+pub use subscriptions::Subscribe;
+
+use calls::Call;
+use pager::PagerQueue;
+use subscriptions::Subscription;
+use transport::Connection;
+
+/// What this user agent implements. Allow, Accept and Allow-Events are written from here and nowhere else; a test
+/// compares them with what is dispatched.
+pub mod capabilities {
+    /// Methods that are understood.
+    pub const ALLOW: &[&str] =
+        &["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY"];
+    /// Types of bodies that are understood.
+    pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];
+    /// Event packages that can be subscribed to.
+    pub const ALLOW_EVENTS: &[&str] = &["conference"];
+    /// Option tags of extensions: none is implemented.
+    pub const SUPPORTED: &[&str] = &[];
+}
+
+/// The most transactions at a time; beyond that requests are answered 503 and forgotten.
+const MAX_TRANSACTIONS: usize = 20_000;
+
+/// Settings of an [`Endpoint`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// User-Agent and Server; empty: none is written.
+    pub user_agent: String,
+    /// For challenges of servers.
+    pub credentials: Vec<Credentials>,
+    /// T1 (RFC 3261 §17.1.1.1).
+    pub t1: Duration,
+    /// T2.
+    pub t2: Duration,
+    /// T4.
+    pub t4: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("Parlour/", env!("CARGO_PKG_VERSION")).to_owned(),
+            credentials: Vec::new(),
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+        }
+    }
+}
+
+/// User part and feature of a Contact; address and transport are the flow's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Contact {
+    /// The user part.
+    pub user: String,
+    /// Whether `;isfocus` is said (RFC 3840 §9).
+    pub is_focus: bool,
+}
+
+/// Why an input could not be used. Nothing of it remains; the Endpoint goes on.
+#[derive(Debug, Error)]
+pub enum HandleError {
+    /// Bytes that are no message; answered where that was possible.
+    #[error(transparent)]
+    Malformed(#[from] crate::ParseError),
+    /// A connection nobody told of.
+    #[error("bytes of a connection that is not open")]
+    UnknownConnection,
+    /// A stream that can no longer be framed; it should be closed.
+    #[error(transparent)]
+    Unframed(#[from] crate::message::FrameError),
+}
+
+/// Which thing has a timer.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    Call(CallKey),
+    Client(u64),
+    Pending(RequestId),
+    Server(u64),
+    Subscription(SubscriptionKey),
+}
+
+#[derive(Debug)]
+enum ClientMachine {
+    Invite(ClientInvite),
+    Other(ClientOther),
+}
+
+/// Whose request it was.
+#[derive(Clone, Debug)]
+enum Owner {
+    Bye,
+    Cancel,
+    InDialog { call: CallKey, request: RequestId },
+    Invite(CallKey),
+    Notify(SubscriptionKey),
+    Pager(RequestId),
+    Reinvite { call: CallKey, request: RequestId },
+    Subscribe(SubscriptionKey),
+}
+
+#[derive(Debug)]
+struct ClientTransaction {
+    machine: ClientMachine,
+    request: Request,
+    bytes: Bytes,
+    flow: Flow,
+    owner: Owner,
+    /// Where it goes when TCP is refused (RFC 3261 §18.1.1).
+    fallback: Option<Flow>,
+    challenged: bool,
+}
+
+#[derive(Debug)]
+enum ServerMachine {
+    Invite(ServerInvite),
+    Other(ServerOther),
+}
+
+#[derive(Debug)]
+struct ServerTransaction {
+    machine: ServerMachine,
+    key: ServerKey,
+    /// Where responses go.
+    flow: Flow,
+    /// The tag we put into To.
+    tag: String,
+    call: Option<CallKey>,
+}
+
+/// What makes a received request the same one (RFC 3261 §17.2.3).
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct ServerKey {
+    branch: String,
+    sent_by: String,
+    method: Method,
+}
+
+/// A MESSAGE, SUBSCRIBE or re-INVITE that its user has not answered.
+#[derive(Debug)]
+struct Pending {
+    server: u64,
+    request: Request,
+    flow: Flow,
+    call: Option<CallKey>,
+    subscription: Option<SubscriptionKey>,
+}
+
+/// A SIP user agent as a value. Feed it with [`Endpoint::handle_input`], drain it with [`Endpoint::poll_output`].
+pub struct Endpoint {
+    config: Config,
+    times: Times,
+    rng: Box<dyn RngCore + Send>,
+    outputs: VecDeque<Output>,
+    served: Vec<Contact>,
+    next_id: u64,
+    clients: BTreeMap<u64, ClientTransaction>,
+    client_index: BTreeMap<(String, Method), u64>,
+    servers: BTreeMap<u64, ServerTransaction>,
+    server_index: BTreeMap<ServerKey, u64>,
+    merged_index: BTreeMap<(String, String, String), u64>,
+    calls: BTreeMap<CallKey, Call>,
+    dialogs: BTreeMap<DialogId, CallKey>,
+    subscriptions: BTreeMap<SubscriptionKey, Subscription>,
+    pending: BTreeMap<RequestId, Pending>,
+    pagers: BTreeMap<String, PagerQueue>,
+    connections: BTreeMap<crate::ConnectionId, Connection>,
+    due: BTreeSet<(Instant, Due)>,
+    armed: BTreeMap<Due, (Instant, Timer)>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("calls", &self.calls.len())
+            .field("transactions", &(self.clients.len() + self.servers.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// With nothing served. All tags, branches and ids come from `rng`, which must be unpredictable in production.
+    pub fn new(config: Config, rng: Box<dyn RngCore + Send>) -> Self {
+        let times = Times { t1: config.t1, t2: config.t2, t4: config.t4 };
+        Self {
+            config,
+            times,
+            rng,
+            outputs: VecDeque::new(),
+            served: Vec::new(),
+            next_id: 1,
+            clients: BTreeMap::new(),
+            client_index: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            server_index: BTreeMap::new(),
+            merged_index: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            pagers: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            due: BTreeSet::new(),
+            armed: BTreeMap::new(),
+        }
+    }
+
+    /// Takes requests to this user part; all others get 404. Requests without a user part go to the first served.
+    pub fn serve(&mut self, user: &str, is_focus: bool) {
+        self.unserve(user);
+        self.served.push(Contact { user: user.to_owned(), is_focus });
+    }
+
+    /// Takes them no longer.
+    pub fn unserve(&mut self, user: &str) {
+        self.served.retain(|served| served.user != user);
+    }
+
+    /// Feeds one input. An error concerns that input alone.
+    pub fn handle_input(&mut self, input: Input<'_>) -> Result<(), HandleError> {
+        match input {
+            Input::Datagram { now, transport, source, destination, contents } => {
+                let flow = Flow { transport, local: destination, remote: source, connection: None };
+                self.handle_datagram(flow, contents, now)
+            }
+            Input::Stream { now, connection, contents } => {
+                self.handle_stream(connection, contents, now)
+            }
+            Input::Connection { now, connection, change } => {
+                self.handle_connection(connection, change, now);
+                Ok(())
+            }
+            // Names are resolved before an Invite or a PagerMessage is handed over, so nothing is ever asked here.
+            Input::Resolved { .. } => Ok(()),
+            Input::Unreachable { now, destination } => {
+                self.handle_unreachable(destination, now);
+                Ok(())
+            }
+            Input::Timeout(now) => {
+                self.handle_timeout(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next output; [`Output::Timeout`] when there is none for now.
+    pub fn poll_output(&mut self) -> Output {
+        let next = self.poll_timeout().map(|(at, _)| at);
+        self.outputs.pop_front().unwrap_or(Output::Timeout(next))
+    }
+
+    /// When it must be fed [`Input::Timeout`] at the latest, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let (_, due) = self.due.first()?;
+        self.armed.get(due).copied()
+    }
+
+    /// Transactions, calls, pending requests and subscriptions that live: for tests of leaks, and for logs.
+    pub fn load(&self) -> (usize, usize, usize, usize) {
+        let transactions = self.clients.len() + self.servers.len();
+        (transactions, self.calls.len(), self.pending.len(), self.subscriptions.len())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, due)) = self.due.first().copied() {
+            if at > now {
+                break;
+            }
+            match due {
+                Due::Call(key) => self.call_timeout(key, now),
+                Due::Client(id) => self.client_timeout(id, now),
+                Due::Pending(id) => self.pending_timeout(id, now),
+                Due::Server(id) => self.server_timeout(id, now),
+                Due::Subscription(key) => self.subscription_timeout(key, now),
+            }
+            // Whatever did not set itself a later time is not due any more.
+            if self.due.first() == Some(&(at, due)) && at <= now {
+                let rearmed = self.armed.get(&due).is_some_and(|(next, _)| *next > now);
+                if !rearmed {
+                    self.arm(due, None);
+                }
+            }
+        }
+    }
+
+    fn arm(&mut self, due: Due, next: Option<(Instant, Timer)>) {
+        if let Some((at, _)) = self.armed.remove(&due) {
+            self.due.remove(&(at, due));
+        }
+        if let Some((at, timer)) = next {
+            self.due.insert((at, due));
+            self.armed.insert(due, (at, timer));
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn new_call_key(&mut self) -> CallKey {
+        let id = self.new_id();
+        CallKey { index: id as u32, generation: (id >> 32) as u32 }
+    }
+
+    fn new_request_id(&mut self) -> RequestId {
+        let id = self.new_id();
+        RequestId { index: id as u32, generation: (id >> 32) as u32 }
+    }
+
+    fn new_subscription_key(&mut self) -> SubscriptionKey {
+        let id = self.new_id();
+        SubscriptionKey { index: id as u32, generation: (id >> 32) as u32 }
+    }
+
+    /// 64 random bits (RFC 3261 §19.3 asks for 32 at least).
+    fn token(&mut self) -> String {
+        format!("{:016x}", self.rng.next_u64())
+    }
+
+    /// The served user a Request-URI means: its user part decides, never host or port, which phones drop or rewrite.
+    fn served_by(&self, request: &Request) -> Option<&Contact> {
+        let uri = request.uri.as_sip()?;
+        match uri.user_unescaped() {
+            Some(user) => self.served.iter().find(|served| served.user == user),
+            None => self.served.first(),
+        }
+    }
+
+    fn write_capabilities(headers: &mut Headers) {
+        headers.set("Allow", capabilities::ALLOW.join(", "));
+        headers.set("Accept", capabilities::ACCEPT.join(", "));
+        headers.set("Supported", capabilities::SUPPORTED.join(", "));
+        headers.set("Allow-Events", capabilities::ALLOW_EVENTS.join(", "));
+    }
+}
+
+/// `<sip:user@address:port>` with transport and feature.
+fn contact_value(contact: &Contact, flow: &Flow) -> String {
+    let mut uri = crate::Uri::from_address(Some(&contact.user), flow.local);
+    if flow.transport == crate::Transport::Tcp {
+        uri.params.set("transport", Some("tcp"));
+    }
+    let feature = if contact.is_focus { ";isfocus" } else { "" };
+    format!("<{uri}>{feature}")
+}
+
+/// A response's status says that the dialog or its usage is gone (RFC 5057 §5.1).
+fn ends_usage(status: StatusCode) -> bool {
+    matches!(status.code(), 404 | 410 | 416 | 481..=485 | 502 | 604)
+}

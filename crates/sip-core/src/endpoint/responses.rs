@@ -1,0 +1,214 @@
+//! Responses, and requests of ours that end without one (RFC 3261 §8.1.3, §17.1).
+
+use std::time::Instant;
+
+use super::transport::write_via;
+use super::{ClientMachine, Due, Endpoint, Owner};
+use crate::auth::Challenge;
+use crate::message::Headers;
+use crate::transaction::{Fired, Reaction};
+use crate::{Flow, Method, Outcome, Request, Response};
+
+/// How a request of ours came to its end.
+pub(super) enum Finish {
+    /// A response, provisional or final.
+    Response(Response, Flow),
+    /// 64·T1 without a final one.
+    TimedOut,
+    /// The transport could not take it.
+    Unsendable,
+}
+
+impl Finish {
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Response(response, _) => Outcome::Answered(response),
+            Self::TimedOut => Outcome::TimedOut,
+            Self::Unsendable => Outcome::Unsendable,
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn handle_response(&mut self, response: Response, flow: Flow, now: Instant) {
+        let headers = &response.headers;
+        let (Ok(via), Ok(cseq)) = (headers.top_via(), headers.cseq()) else { return };
+        // A response with a second Via was not meant for us (RFC 3261 §8.1.3.3).
+        if headers.list("Via").len() != 1 {
+            return;
+        }
+        let Some(branch) = via.branch() else { return };
+        let Some(id) = self.client_index.get(&(branch.to_owned(), cseq.method)).copied() else {
+            return;
+        };
+        let times = self.times;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let reliable = client.flow.transport.is_reliable();
+        let reaction = match &mut client.machine {
+            ClientMachine::Invite(machine) => machine.handle_response(response.status, &times, now),
+            ClientMachine::Other(machine) => {
+                machine.handle_response(response.status, reliable, &times, now)
+            }
+        };
+        match reaction {
+            Reaction::Ignore => return,
+            Reaction::AckAgain => {
+                if let ClientMachine::Invite(machine) = &client.machine
+                    && let Some(ack) = machine.ack().cloned()
+                {
+                    let flow = client.flow;
+                    self.transmit(flow, ack);
+                }
+                return;
+            }
+            Reaction::Deliver => {}
+            Reaction::DeliverAndAck => {
+                let ack = failure_ack(&client.request, &response).to_bytes();
+                if let ClientMachine::Invite(machine) = &mut client.machine {
+                    machine.completed(ack.clone(), reliable, &times, now);
+                }
+                let flow = client.flow;
+                self.transmit(flow, ack);
+            }
+        }
+        self.arm_client(id);
+        if self.answer_challenge(id, &response, now) {
+            return;
+        }
+        let Some(client) = self.clients.get(&id) else { return };
+        let owner = client.owner.clone();
+        self.finish(id, owner, Finish::Response(response, flow), now);
+    }
+
+    /// Hands the end of a client transaction to the part that began it.
+    fn finish(&mut self, id: u64, owner: Owner, finish: Finish, now: Instant) {
+        match owner {
+            Owner::Bye | Owner::Cancel => {}
+            Owner::InDialog { call, request } => {
+                self.in_dialog_finished(call, request, finish, now)
+            }
+            Owner::Invite(call) => self.invite_finished(id, call, finish, now),
+            Owner::Notify(key) => self.notify_finished(key, finish, now),
+            Owner::Pager(request) => self.pager_finished(request, finish, now),
+            Owner::Reinvite { call, request } => {
+                self.reinvite_finished(id, call, request, finish, now)
+            }
+            Owner::Subscribe(key) => self.subscribe_finished(id, key, finish, now),
+        }
+    }
+
+    /// 401 or 407 that we have credentials for: the request goes out again, once, with CSeq + 1 (RFC 3261 §22.2).
+    fn answer_challenge(&mut self, id: u64, response: &Response, now: Instant) -> bool {
+        let (asks, answers) = match response.status.code() {
+            401 => ("WWW-Authenticate", "Authorization"),
+            407 => ("Proxy-Authenticate", "Proxy-Authorization"),
+            _ => return false,
+        };
+        let Some(client) = self.clients.get(&id) else { return false };
+        let credentials = &self.config.credentials;
+        let Some((challenge, credentials)) = Challenge::best(&response.headers, asks, credentials)
+        else {
+            return false;
+        };
+        if client.challenged && !challenge.stale {
+            return false;
+        }
+        let credentials = credentials.clone();
+        let (flow, owner) = (client.flow, client.owner.clone());
+        let mut request = client.request.clone();
+        let Ok(cseq) = request.headers.cseq() else { return false };
+        let number = self.next_cseq(&owner, cseq.number);
+        request.headers.pop_via();
+        request.headers.set("CSeq", format!("{number} {}", request.method));
+        let cnonce = self.token();
+        let uri = request.uri.to_string();
+        let value = challenge.answer(&credentials, &request.method, &uri, &cnonce, 1);
+        request.headers.set(answers, value);
+        let again = self.start_client(request, flow, owner.clone(), now);
+        if let Some(client) = self.clients.get_mut(&again) {
+            client.challenged = true;
+        }
+        self.client_replaced(&owner, id, again);
+        true
+    }
+
+    pub(super) fn client_timeout(&mut self, id: u64, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let fired = match &mut client.machine {
+            ClientMachine::Invite(machine) => machine.handle_timeout(now),
+            ClientMachine::Other(machine) => machine.handle_timeout(now),
+        };
+        match fired {
+            Fired::Nothing => self.arm_client(id),
+            Fired::Retransmit => {
+                let (flow, bytes) = (client.flow, client.bytes.clone());
+                self.arm_client(id);
+                self.transmit(flow, bytes);
+            }
+            Fired::Done => self.forget_client(id),
+            Fired::TimedOut => {
+                let owner = client.owner.clone();
+                self.forget_client(id);
+                self.finish(id, owner, Finish::TimedOut, now);
+            }
+        }
+    }
+
+    /// The transport could not take it: as if answered 503 (RFC 3261 §8.1.3.1).
+    pub(super) fn client_unsendable(&mut self, id: u64, now: Instant) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let owner = client.owner.clone();
+        self.forget_client(id);
+        self.finish(id, owner, Finish::Unsendable, now);
+    }
+
+    pub(super) fn forget_client(&mut self, id: u64) {
+        self.arm(Due::Client(id), None);
+        let Some(client) = self.clients.remove(&id) else { return };
+        if let Ok(via) = client.request.headers.top_via() {
+            let branch = via.branch().unwrap_or_default().to_owned();
+            self.client_index.remove(&(branch, client.request.method));
+        }
+    }
+
+    /// Sends a CANCEL or an ACK that shares way and top Via with an INVITE of ours.
+    pub(super) fn like_invite(&self, invite: &Request, method: Method) -> Request {
+        let mut headers = Headers::default();
+        if let Ok(via) = invite.headers.top_via() {
+            headers.push("Via", via.to_string());
+        }
+        for name in ["Max-Forwards", "From", "To", "Call-ID"] {
+            headers.push(name, invite.headers.get(name).unwrap_or_default());
+        }
+        let number = invite.headers.cseq().map_or(1, |cseq| cseq.number);
+        headers.push("CSeq", format!("{number} {method}"));
+        for route in invite.headers.get_all("Route") {
+            headers.push("Route", route);
+        }
+        Request { method, uri: invite.uri.clone(), headers, body: bytes::Bytes::new() }
+    }
+
+    /// A request of ours that is no transaction: the ACK of a success.
+    pub(super) fn write_ack_via(&mut self, request: &mut Request, flow: &Flow) {
+        let branch = format!("z9hG4bK{}", self.token());
+        write_via(request, flow, &branch);
+    }
+}
+
+/// The ACK of a failure (RFC 3261 §17.1.1.3): the INVITE's own, with the To of the response.
+fn failure_ack(invite: &Request, response: &Response) -> Request {
+    let mut headers = Headers::default();
+    if let Ok(via) = invite.headers.top_via() {
+        headers.push("Via", via.to_string());
+    }
+    headers.push("Max-Forwards", "70");
+    headers.push("From", invite.headers.get("From").unwrap_or_default());
+    headers.push("To", response.headers.get("To").unwrap_or_default());
+    headers.push("Call-ID", invite.headers.get("Call-ID").unwrap_or_default());
+    let number = invite.headers.cseq().map_or(1, |cseq| cseq.number);
+    headers.push("CSeq", format!("{number} ACK"));
+    for route in invite.headers.get_all("Route") {
+        headers.push("Route", route);
+    }
+    Request { method: Method::Ack, uri: invite.uri.clone(), headers, body: bytes::Bytes::new() }
+}

@@ -1,0 +1,319 @@
+//! Flows and connections: what comes in is framed and read here, what goes out gets its Via and its way (RFC 3261 §18,
+//! RFC 3581).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{ClientMachine, ClientTransaction, Due, Endpoint, HandleError, Owner};
+use crate::message::{Frame, Message, StreamFramer};
+use crate::transaction::{ClientInvite, ClientOther};
+use crate::{
+    Connect, ConnectionChange, ConnectionId, Flow, Method, Output, Request, Response, Transmit,
+    Transport,
+};
+
+/// RFC 3261 §18.1.1: larger requests go over TCP.
+const MAX_UDP_REQUEST: usize = 1300;
+/// Bytes kept for a connection that is being opened.
+const MAX_WAITING: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    flow: Flow,
+    framer: StreamFramer,
+    open: bool,
+    waiting: Vec<Bytes>,
+}
+
+impl Endpoint {
+    pub(super) fn handle_datagram(
+        &mut self,
+        flow: Flow,
+        contents: &[u8],
+        now: Instant,
+    ) -> Result<(), HandleError> {
+        let blank = contents.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        // First octets 0 to 3 are STUN (RFC 7983), never SIP.
+        if blank || contents.first().is_some_and(|first| *first < 4) {
+            return Ok(());
+        }
+        self.handle_message(flow, contents, now)
+    }
+
+    pub(super) fn handle_stream(
+        &mut self,
+        id: ConnectionId,
+        contents: &[u8],
+        now: Instant,
+    ) -> Result<(), HandleError> {
+        let connection = self.connections.get_mut(&id).ok_or(HandleError::UnknownConnection)?;
+        connection.framer.push(contents);
+        let mut result = Ok(());
+        loop {
+            let Some(connection) = self.connections.get_mut(&id) else { return result };
+            let flow = connection.flow;
+            match connection.framer.next_frame() {
+                None => return result,
+                Some(Ok(Frame::Ping)) => self.transmit(flow, Bytes::from_static(b"\r\n")),
+                Some(Ok(Frame::Message(bytes))) => {
+                    let handled = self.handle_message(flow, &bytes, now);
+                    result = result.and(handled);
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) fn handle_connection(
+        &mut self,
+        id: ConnectionId,
+        change: ConnectionChange,
+        now: Instant,
+    ) {
+        match change {
+            ConnectionChange::Opened { flow } => {
+                let flow = Flow { connection: Some(id), ..flow };
+                let waiting = match self.connections.get_mut(&id) {
+                    Some(connection) => {
+                        connection.open = true;
+                        connection.flow = Flow { local: connection.flow.local, ..flow };
+                        std::mem::take(&mut connection.waiting)
+                    }
+                    None => {
+                        let framer = StreamFramer::default();
+                        let connection =
+                            Connection { flow, framer, open: true, waiting: Vec::new() };
+                        self.connections.insert(id, connection);
+                        Vec::new()
+                    }
+                };
+                for contents in waiting {
+                    self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
+                }
+            }
+            ConnectionChange::Closed { refused } => {
+                let Some(connection) = self.connections.remove(&id) else { return };
+                if refused || !connection.open {
+                    self.retry_after_refusal(connection.flow.remote, now);
+                }
+            }
+        }
+    }
+
+    /// TCP to this peer is refused: what has another way takes it, the rest has failed.
+    fn retry_after_refusal(&mut self, remote: SocketAddr, now: Instant) {
+        let hit = |client: &&ClientTransaction| {
+            client.flow.transport == Transport::Tcp && client.flow.remote == remote
+        };
+        let ids: Vec<u64> =
+            self.clients.iter().filter(|(_, client)| hit(client)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(client) = self.clients.get_mut(&id) else { continue };
+            match client.fallback.take() {
+                Some(flow) => {
+                    client.flow = flow;
+                    set_via_transport(&mut client.request, flow.transport);
+                    client.bytes = client.request.to_bytes();
+                    client.machine = machine(&client.request.method, false, &self.times, now);
+                    let bytes = client.bytes.clone();
+                    self.arm_client(id);
+                    self.transmit(flow, bytes);
+                }
+                None => self.client_unsendable(id, now),
+            }
+        }
+    }
+
+    /// A datagram could not be delivered: transactions to that address have failed (RFC 3261 §18.4).
+    pub(super) fn handle_unreachable(&mut self, destination: SocketAddr, now: Instant) {
+        let hit = |client: &&ClientTransaction| {
+            client.flow.transport == Transport::Udp
+                && client.flow.remote == destination
+                && client_waits(client)
+        };
+        let ids: Vec<u64> =
+            self.clients.iter().filter(|(_, client)| hit(client)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.client_unsendable(id, now);
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        flow: Flow,
+        contents: &[u8],
+        now: Instant,
+    ) -> Result<(), HandleError> {
+        match Message::parse(contents) {
+            Ok(Message::Request(request)) => self.handle_request(request, flow, now),
+            Ok(Message::Response(response)) => self.handle_response(response, flow, now),
+            Err(error) => {
+                if let Some((status, request)) = error.answer() {
+                    let mut request = request.clone();
+                    let flow = note_source(&mut request, flow);
+                    let response = request.response(status, Some("malformed"));
+                    self.send_stateless(response, flow);
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a response that no transaction repeats.
+    pub(super) fn send_stateless(&mut self, mut response: Response, flow: Flow) {
+        self.write_agent(&mut response.headers, "Server");
+        self.transmit(flow, response.to_bytes());
+    }
+
+    pub(super) fn write_agent(&self, headers: &mut crate::Headers, name: &str) {
+        if !self.config.user_agent.is_empty() {
+            headers.set(name, &self.config.user_agent);
+        }
+    }
+
+    /// Bytes on their way: by datagram, by an open connection, or by one that is opened now.
+    pub(super) fn transmit(&mut self, flow: Flow, contents: Bytes) {
+        if flow.transport == Transport::Udp {
+            self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
+            return;
+        }
+        let by_id = flow.connection.filter(|id| self.connections.contains_key(id));
+        let known = by_id.or_else(|| {
+            let mut all = self.connections.iter();
+            all.find(|(_, known)| known.flow.remote == flow.remote).map(|(id, _)| *id)
+        });
+        let id = known.unwrap_or_else(|| {
+            let id = ConnectionId(self.new_id() | (1 << 63));
+            let flow = Flow { connection: Some(id), ..flow };
+            let connection = Connection {
+                flow,
+                framer: StreamFramer::default(),
+                open: false,
+                waiting: Vec::new(),
+            };
+            self.connections.insert(id, connection);
+            let connect = Connect { connection: id, local: flow.local, remote: flow.remote };
+            self.outputs.push_back(Output::Connect(connect));
+            id
+        });
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.open {
+            let flow = Flow { connection: Some(id), ..flow };
+            self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
+        } else if connection.waiting.len() < MAX_WAITING {
+            connection.waiting.push(contents);
+        }
+    }
+
+    /// Starts a client transaction: Via with a new branch, the way, the timers.
+    pub(super) fn start_client(
+        &mut self,
+        mut request: Request,
+        flow: Flow,
+        owner: Owner,
+        now: Instant,
+    ) -> u64 {
+        let branch = format!("z9hG4bK{}", self.token());
+        self.write_agent(&mut request.headers, "User-Agent");
+        write_via(&mut request, &flow, &branch);
+        let mut bytes = request.to_bytes();
+        let (mut flow, mut fallback) = (flow, None);
+        let may_grow = flow.transport == Transport::Udp && request.method != Method::Message;
+        if may_grow && bytes.len() > MAX_UDP_REQUEST {
+            fallback = Some(flow);
+            flow = Flow { transport: Transport::Tcp, connection: None, ..flow };
+            set_via_transport(&mut request, Transport::Tcp);
+            bytes = request.to_bytes();
+        }
+        let id = self.new_id();
+        self.client_index.insert((branch, request.method.clone()), id);
+        let machine = machine(&request.method, flow.transport.is_reliable(), &self.times, now);
+        let client = ClientTransaction {
+            machine,
+            request,
+            bytes: bytes.clone(),
+            flow,
+            owner,
+            fallback,
+            challenged: false,
+        };
+        self.clients.insert(id, client);
+        self.arm_client(id);
+        self.transmit(flow, bytes);
+        id
+    }
+
+    pub(super) fn arm_client(&mut self, id: u64) {
+        let next = self.clients.get(&id).and_then(|client| match &client.machine {
+            ClientMachine::Invite(machine) => machine.deadline(),
+            ClientMachine::Other(machine) => machine.deadline(),
+        });
+        self.arm(Due::Client(id), next);
+    }
+}
+
+fn client_waits(client: &ClientTransaction) -> bool {
+    match &client.machine {
+        ClientMachine::Invite(machine) => matches!(machine, ClientInvite::Calling { .. }),
+        ClientMachine::Other(machine) => matches!(machine, ClientOther::Trying { .. }),
+    }
+}
+
+fn machine(
+    method: &Method,
+    reliable: bool,
+    times: &crate::transaction::Times,
+    now: Instant,
+) -> ClientMachine {
+    if *method == Method::Invite {
+        ClientMachine::Invite(ClientInvite::new(reliable, times, now))
+    } else {
+        ClientMachine::Other(ClientOther::new(reliable, times, now))
+    }
+}
+
+/// Puts our Via on top; rport is always asked for (RFC 3581).
+pub(super) fn write_via(request: &mut Request, flow: &Flow, branch: &str) {
+    let via =
+        format!("SIP/2.0/{} {};rport;branch={branch}", flow.transport.via_token(), flow.local);
+    request.headers.push_front("Via", via);
+}
+
+fn set_via_transport(request: &mut Request, transport: Transport) {
+    if let Ok(mut via) = request.headers.top_via() {
+        via.transport = transport.via_token().to_owned();
+        request.headers.pop_via();
+        request.headers.push_front("Via", via.to_string());
+    }
+}
+
+/// Writes received and rport into the top Via (RFC 3261 §18.2.1, RFC 3581 §4); gives the way of the responses.
+pub(super) fn note_source(request: &mut Request, flow: Flow) -> Flow {
+    let Ok(mut via) = request.headers.top_via() else { return flow };
+    let asked = via.params.has("rport");
+    let differs = via.host.ip() != Some(flow.remote.ip());
+    if asked {
+        via.params.set("rport", Some(&flow.remote.port().to_string()));
+    }
+    if asked || differs {
+        via.params.set("received", Some(&flow.remote.ip().to_string()));
+    }
+    let mut vias: Vec<String> =
+        request.headers.list("Via").into_iter().map(str::to_owned).collect();
+    if let Some(first) = vias.first_mut() {
+        *first = via.to_string();
+    }
+    request.headers.set("Via", vias.remove(0));
+    // Each further value on a line of its own, in order, behind the first.
+    for value in vias {
+        request.headers.push("Via", value);
+    }
+    if asked || flow.transport == Transport::Tcp {
+        return flow;
+    }
+    let remote = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060));
+    Flow { remote, ..flow }
+}
