@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sip_core::{CallKey, Content, Failure, Flow, NameAddr, RequestId, StatusCode, SubscriptionKey, Uri};
+use sip_core::{
+    CallKey, Content, Failure, Flow, NameAddr, RequestId, StatusCode, SubscriptionKey, Uri,
+};
 
 use crate::{Event, ParticipantId, Token};
 

@@ -1,0 +1,12 @@
+//! The parts of the chat that decide nothing about who gets what: reading bodies, the form of a text on a plain phone,
+//! splitting, limits, and what an answer means. The focus puts them together.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod form;
+pub(crate) mod limits;
+pub(crate) mod parts;
+pub(crate) mod quirks;
+
+/// The longest text, in bytes of UTF-8 (sip-chat §3.10).
+pub const MAX_TEXT: usize = 16 * 1024;

@@ -1,0 +1,59 @@
+//! What the answer of a phone to a text means (sip-chat §3.8). The call never ends for the chat's sake alone.
+
+use std::time::Duration;
+
+use sip_core::Outcome;
+
+use super::quirks::Quirks;
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Next {
+    /// Taken.
+    Accepted,
+    /// Not taken, not repeated.
+    Failed(Option<u16>),
+    /// The dialog is in doubt: ask with OPTIONS, then go the other way unless the text may have been shown.
+    Probe(Option<u16>),
+    /// As a new request, once, after this time.
+    Retry(Duration, u16),
+    /// In shorter parts.
+    Shorter,
+    /// Outside of the dialog, once.
+    TryOtherWay(u16),
+    /// Never again on this leg.
+    Unsupported(u16),
+}
+
+/// Reads an outcome.
+pub(crate) fn read(outcome: &Outcome, quirks: &Quirks) -> Next {
+    let response = match outcome {
+        Outcome::Answered(response) => response,
+        Outcome::TimedOut => return Next::Probe(None),
+        Outcome::Unsendable => return Next::Failed(None),
+    };
+    let code = response.status.code();
+    let retry_after = response.headers.retry_after();
+    match code {
+        200..=299 => Next::Accepted,
+        500 if quirks.shown_with_500 => Next::Accepted,
+        500 => retry_after.map_or(Next::Failed(Some(500)), |after| Next::Retry(after, 500)),
+        413 => Next::Shorter,
+        405 | 406 | 415 | 488 | 501 => Next::TryOtherWay(code),
+        403 | 600..=603 | 605..=699 => Next::Unsupported(code),
+        480 | 486 | 491 | 503 => Next::Retry(retry_after.unwrap_or(Duration::from_secs(60)), code),
+        404 | 408 | 410 | 416 | 481..=485 | 502 | 604 => Next::Probe(Some(code)),
+        _ => Next::Failed(Some(code)),
+    }
+}
+
+/// Whether the answer to OPTIONS proves that the dialog lives.
+pub(crate) fn proves_life(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Answered(response) => {
+            Some(!matches!(response.status.code(), 404 | 408 | 410 | 481))
+        }
+        // Silence proves nothing: media may still flow.
+        Outcome::TimedOut | Outcome::Unsendable => None,
+    }
+}

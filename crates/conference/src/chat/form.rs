@@ -1,0 +1,132 @@
+//! The form of a text on a phone that knows no authors: the name stands in the text (sip-chat §0.3, §3.11.4), and back.
+
+/// Who wrote, and to whom it goes, as a plain phone is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Author<'a> {
+    /// The conference itself.
+    Conference,
+    /// A participant, to all.
+    Public(&'a str),
+    /// A participant, to this phone only.
+    Private(&'a str),
+}
+
+impl Author<'_> {
+    fn label(self) -> String {
+        match self {
+            Self::Conference => "[Conference]".to_owned(),
+            Self::Public(name) => name.to_owned(),
+            Self::Private(name) => format!("{name} (only to you)"),
+        }
+    }
+}
+
+/// The text as it goes out. One line: the name in front. More lines, or a key: the name on a line of its own, so that
+/// what is copied is exact. Lines that pose as another author's are all marked.
+pub(crate) fn plain(author: Author<'_>, text: &str, names: &[&str]) -> String {
+    let label = author.label();
+    if author == Author::Conference {
+        return format!("{label} {text}");
+    }
+    let lines = count_lines(text);
+    if lines == 1 && !text.contains('\n') && !is_key(text) {
+        return format!("{label}: {text}");
+    }
+    let words = if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
+    if text.lines().any(|line| poses(line, names)) {
+        let marked: String = text.split_inclusive('\n').map(|line| format!("> {line}")).collect();
+        return format!("{label} ({words}):\n{marked}");
+    }
+    format!("{label} ({words}):\n{text}")
+}
+
+/// Lines of a text; a line end at its end begins none.
+pub(crate) fn count_lines(text: &str) -> usize {
+    text.strip_suffix('\n').unwrap_or(text).split('\n').count()
+}
+
+fn poses(line: &str, names: &[&str]) -> bool {
+    let line = line.trim_start();
+    let begins = |name: &str| {
+        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && line[name.len()..].trim_start().starts_with([':', '('])
+    };
+    line.starts_with("[Conference]") || names.iter().any(|name| begins(name))
+}
+
+/// Something that must be copied as a whole line.
+fn is_key(text: &str) -> bool {
+    let kinds = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "-----BEGIN ", "age1"];
+    kinds.iter().any(|kind| text.trim_start().starts_with(kind))
+}
+
+/// Takes the author off a text of a focus: name, whether it is for us only, and the text.
+pub(crate) fn split_author<'a>(text: &'a str, names: &[String]) -> Option<(String, bool, &'a str)> {
+    // The longest name first: "Bob (2)" before "Bob".
+    let mut known: Vec<&String> = names.iter().collect();
+    known.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    for name in known {
+        let Some(rest) = text.strip_prefix(name.as_str()) else { continue };
+        let (private, rest) = match rest.strip_prefix(" (only to you)") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        if let Some(body) = rest.strip_prefix(": ") {
+            return Some((name.clone(), private, body));
+        }
+        let lines = rest.strip_prefix(" (").and_then(|rest| rest.split_once("):\n"));
+        if let Some((count, body)) = lines {
+            let number = count.strip_suffix(" lines").or(count.strip_suffix(" line"));
+            if number.is_some_and(|number| number.parse::<usize>().is_ok()) {
+                return Some((name.clone(), private, body));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 2] = ["Alice", "Bob"];
+
+    #[test]
+    fn one_line_gets_the_name_in_front_and_more_get_it_on_its_own_line() {
+        assert_eq!(plain(Author::Public("Alice"), "hi", &NAMES), "Alice: hi");
+        assert_eq!(plain(Author::Private("Alice"), "hi", &NAMES), "Alice (only to you): hi");
+        assert_eq!(plain(Author::Public("Alice"), "a\nb\n", &NAMES), "Alice (2 lines):\na\nb\n");
+        let key = "ssh-ed25519 AAAA x";
+        assert_eq!(plain(Author::Public("Alice"), key, &NAMES), format!("Alice (1 line):\n{key}"));
+        assert_eq!(plain(Author::Conference, "Welcome", &NAMES), "[Conference] Welcome");
+    }
+
+    #[test]
+    fn lines_that_pose_as_somebody_else_are_marked() {
+        assert_eq!(
+            plain(Author::Public("Alice"), "x\nBob: y", &NAMES),
+            "Alice (2 lines):\n> x\n> Bob: y"
+        );
+        assert_eq!(
+            plain(Author::Public("Alice"), "x\n[Conference] y", &NAMES),
+            "Alice (2 lines):\n> x\n> [Conference] y"
+        );
+        assert!(plain(Author::Public("Alice"), "x\nBobby: y", &NAMES).ends_with("\nx\nBobby: y"));
+    }
+
+    #[test]
+    fn what_goes_out_comes_back() {
+        let names = ["Bob".to_owned(), "Bob (2)".to_owned(), "Alice".to_owned()];
+        for (name, private, text) in [
+            ("Bob (2)", false, "hi: there"),
+            ("Bob", true, "x"),
+            ("Alice", false, "a\n b\n\n"),
+            ("Alice", false, "ssh-rsa A b"),
+        ] {
+            let author = if private { Author::Private(name) } else { Author::Public(name) };
+            let out = plain(author, text, &[]);
+            assert_eq!(split_author(&out, &names), Some((name.to_owned(), private, text)), "{out}");
+        }
+        assert_eq!(split_author("Eve: hi", &names), None);
+    }
+}

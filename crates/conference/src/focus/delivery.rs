@@ -1,0 +1,475 @@
+//! Texts on their way to a leg: one queue a leg, one text in flight, parts in a row, and what the answers mean
+//! (sip-chat §3.4, §3.8, §3.9).
+
+use sip_core::{CallKey, Content, Flow, Headers, Method, NameAddr, Outcome, Uri};
+
+use super::{Focus, Leg};
+use crate::chat::answer::{self, Next};
+use crate::chat::form::Author;
+use crate::chat::parts;
+use crate::chat::quirks::{self, Quirks, Way};
+use crate::{
+    ChatAbility, Delivery, DeliveryState, Event, MessageId, Now, ParticipantId, Recipient, SipAct,
+    Token, words,
+};
+
+/// The most texts, and bytes of them, that wait for one leg.
+const MAX_QUEUE: usize = 200;
+const MAX_QUEUE_BYTES: usize = 256 * 1024;
+/// Bytes of text in one request over UDP: 1300 less what headers and proxies need.
+const UDP_LIMIT: usize = 600;
+/// Bytes of text in one request over TCP to a phone that may cut at 4000 in all.
+const TCP_LIMIT: usize = 2800;
+const MIN_LIMIT: usize = 200;
+/// Lines that can be sent again.
+const MAX_LINES: usize = 1000;
+
+/// A line that was accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) text: String,
+    /// The author; `None` is the conference.
+    pub(super) author: Option<String>,
+    pub(super) author_entity: String,
+    pub(super) to: Recipient,
+}
+
+/// A text that waits for its turn.
+#[derive(Clone, Debug)]
+pub(super) struct Queued {
+    /// `None` for notices of the conference itself.
+    pub(super) line: Option<MessageId>,
+    pub(super) written: Written,
+    pub(super) parts: Vec<String>,
+    pub(super) next: usize,
+    pub(super) retried: bool,
+    pub(super) fell_back: bool,
+}
+
+/// What a leg waits for.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    /// The text, or `None` while the dialog is being probed.
+    pub(super) queued: Option<Queued>,
+    /// The text that was in doubt when the probe went out, with its code.
+    pub(super) doubtful: Option<(Queued, Option<u16>)>,
+}
+
+impl Leg {
+    pub(super) fn new(
+        person: ParticipantId,
+        flow: Flow,
+        uri: Option<Uri>,
+        quirks: Quirks,
+        dialled_out: bool,
+    ) -> Self {
+        Self {
+            person,
+            connected: false,
+            dialled_out,
+            flow,
+            uri,
+            dialog: Default::default(),
+            contact: None,
+            dialled_uri: None,
+            quirks_name: None,
+            quirks,
+            way: Way::InDialog,
+            tried_other_way: false,
+            unsupported: false,
+            ever_accepted: false,
+            told: false,
+            limit: UDP_LIMIT,
+            queue: Default::default(),
+            queued_bytes: 0,
+            in_flight: None,
+            retry_at: None,
+        }
+    }
+
+    /// What a phone tells of itself in its INVITE or its answer.
+    pub(super) fn learn(&mut self, headers: &Headers, dialled_out: bool) {
+        self.quirks_name = headers.user_agent().map(crate::name::clean);
+        self.quirks = quirks::of(headers.user_agent());
+        self.way = if dialled_out { self.quirks.dialled_out } else { self.quirks.dialled_in };
+        let by_transport =
+            if self.flow.transport == sip_core::Transport::Tcp { TCP_LIMIT } else { UDP_LIMIT };
+        self.limit = self.quirks.limit.map_or(by_transport, |limit| limit.min(by_transport));
+        let contact = headers.contacts().ok().and_then(|contacts| contacts.first().cloned());
+        self.contact = contact.and_then(|contact| contact.uri.as_sip().cloned());
+        // An Allow without MESSAGE says no; no Allow says nothing (RFC 3261 §20.5).
+        self.unsupported = headers.allow().is_some_and(|allow| !allow.contains(&Method::Message));
+    }
+
+    pub(super) fn ability(&self) -> ChatAbility {
+        if self.unsupported || self.quirks.never_shows {
+            ChatAbility::No
+        } else if self.quirks.joins_lines {
+            ChatAbility::LinesMayBeJoined
+        } else {
+            ChatAbility::Yes
+        }
+    }
+}
+
+impl Focus {
+    pub(super) fn remember(&mut self, line: MessageId, written: Written) {
+        self.lines.insert(line, written);
+        while self.lines.len() > MAX_LINES {
+            self.lines.pop_first();
+        }
+    }
+
+    /// Puts a line into the queue of everybody it is for.
+    pub(super) fn relay(&mut self, line: MessageId, written: &Written, now: Now) {
+        let people: Vec<ParticipantId> = self.people.keys().copied().collect();
+        for id in people {
+            let Some(person) = self.people.get(&id) else { continue };
+            let shown = &person.shown;
+            let is_author = shown.entity == written.author_entity;
+            let is_recipient = match &written.to {
+                Recipient::Everyone => true,
+                Recipient::Participant(entity) => shown.entity == *entity,
+                Recipient::Me => false,
+            };
+            if shown.is_self || is_author || !is_recipient || person.gone_at.is_some() {
+                continue;
+            }
+            self.relay_to(id, line, written, now);
+        }
+    }
+
+    fn relay_to(&mut self, id: ParticipantId, line: MessageId, written: &Written, now: Now) {
+        let Some(person) = self.people.get_mut(&id) else { return };
+        let entity = person.shown.entity.clone();
+        let connected =
+            person.call.filter(|call| self.legs.get(call).is_some_and(|leg| leg.connected));
+        match connected {
+            Some(call) => self.enqueue(call, Some(line), written, now),
+            None => {
+                person.waiting.push(line);
+                self.delivery(line, &entity, DeliveryState::Waiting, None, String::new());
+            }
+        }
+    }
+
+    /// What was written while a person was being called.
+    pub(super) fn deliver_waiting(&mut self, id: ParticipantId, call: CallKey, now: Now) {
+        let waiting = self
+            .people
+            .get_mut(&id)
+            .map(|person| std::mem::take(&mut person.waiting))
+            .unwrap_or_default();
+        for line in waiting {
+            if let Some(written) = self.lines.get(&line).cloned() {
+                self.enqueue(call, Some(line), &written, now);
+            }
+        }
+    }
+
+    /// A word of the conference itself to one leg.
+    pub(super) fn notice_to(&mut self, call: CallKey, text: &str, now: Now) {
+        let written = Written {
+            text: text.to_owned(),
+            author: None,
+            author_entity: self.settings.conference.to_string(),
+            to: Recipient::Me,
+        };
+        self.enqueue(call, None, &written, now);
+    }
+
+    fn enqueue(&mut self, call: CallKey, line: Option<MessageId>, written: &Written, now: Now) {
+        let entity = self.legs.get(&call).map(|leg| leg.person).map(|id| self.entity_of_person(id));
+        let Some(entity) = entity else { return };
+        let author = written.author.clone();
+        let author = match (&author, &written.to) {
+            (None, _) => Author::Conference,
+            (Some(name), Recipient::Everyone) => Author::Public(name),
+            (Some(name), Recipient::Participant(_) | Recipient::Me) => Author::Private(name),
+        };
+        let names: Vec<String> =
+            self.people.values().map(|person| person.shown.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        if leg.unsupported {
+            let name = self
+                .people
+                .get(&leg.person)
+                .map(|person| person.shown.name.clone())
+                .unwrap_or_default();
+            if let Some(line) = line {
+                self.delivery(
+                    line,
+                    &entity,
+                    DeliveryState::Unsupported,
+                    None,
+                    words::text_unsupported(&name),
+                );
+            }
+            return;
+        }
+        let parts = parts::split(author, &written.text, &names, leg.limit);
+        let queued = Queued {
+            line,
+            written: written.clone(),
+            parts,
+            next: 0,
+            retried: false,
+            fell_back: false,
+        };
+        leg.queued_bytes += queued.written.text.len();
+        leg.queue.push_back(queued);
+        let mut dropped = Vec::new();
+        while leg.queue.len() > MAX_QUEUE || leg.queued_bytes > MAX_QUEUE_BYTES {
+            // Personal texts are never dropped; the oldest public one goes.
+            let Some(place) =
+                leg.queue.iter().position(|queued| queued.written.to == Recipient::Everyone)
+            else {
+                break;
+            };
+            if let Some(old) = leg.queue.remove(place) {
+                leg.queued_bytes -= old.written.text.len();
+                dropped.extend(old.line);
+            }
+        }
+        if let Some(line) = line {
+            self.delivery(line, &entity, DeliveryState::Waiting, None, String::new());
+        }
+        for line in dropped {
+            let reason = "Too many texts were waiting".to_owned();
+            self.delivery(line, &entity, DeliveryState::Failed, None, reason);
+        }
+        self.send_next(call, now);
+    }
+
+    /// Sends the next part, or the next text, when nothing is in flight.
+    pub(super) fn send_next(&mut self, call: CallKey, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let blocked = leg.retry_at.is_some_and(|at| at > now.monotonic);
+        if leg.in_flight.is_some() || blocked || !leg.connected {
+            return;
+        }
+        let Some(queued) = leg.queue.pop_front() else { return };
+        leg.queued_bytes = leg.queued_bytes.saturating_sub(queued.written.text.len());
+        let line = queued.line.filter(|_| queued.next == 0 && !queued.retried);
+        let person = leg.person;
+        self.send_part(call, queued);
+        if let Some(line) = line {
+            let entity = self.entity_of_person(person);
+            self.delivery(line, &entity, DeliveryState::Sending, None, String::new());
+        }
+    }
+
+    fn send_part(&mut self, call: CallKey, queued: Queued) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.tokens.insert(token, call);
+        let content = Content::text(queued.parts.get(queued.next).map_or("", String::as_str));
+        let author = queued.written.author.clone();
+        let subject = self.settings.subject.clone();
+        let display = author.as_ref().map(|name| format!("{name} ({subject})"));
+        let conference = self.settings.conference.clone();
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let act = match leg.way {
+            Way::InDialog => SipAct::Message { token, call, from_display: display, content },
+            Way::OutOfDialog => {
+                let target = leg
+                    .contact
+                    .clone()
+                    .or_else(|| leg.uri.clone())
+                    .unwrap_or_else(|| conference.clone());
+                let own = leg.dialled_uri.clone().unwrap_or(conference);
+                let from = NameAddr::new(display.as_deref(), own);
+                SipAct::PagerMessage { token, target, flow: Some(leg.flow), from, content }
+            }
+        };
+        leg.in_flight = Some(InFlight { queued: Some(queued), doubtful: None });
+        self.sip(act);
+    }
+
+    /// The request in flight of a leg has its outcome.
+    pub(super) fn text_finished(&mut self, call: CallKey, outcome: &Outcome, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let Some(in_flight) = leg.in_flight.take() else { return };
+        match in_flight {
+            InFlight { queued: None, doubtful: Some((queued, code)) } => {
+                self.probed(call, queued, code, outcome, now);
+            }
+            InFlight { queued: Some(queued), .. } => self.text_answered(call, queued, outcome, now),
+            InFlight { queued: None, doubtful: None } => {}
+        }
+        self.send_next(call, now);
+    }
+
+    fn text_answered(&mut self, call: CallKey, mut queued: Queued, outcome: &Outcome, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        match answer::read(outcome, &leg.quirks) {
+            Next::Accepted => {
+                leg.ever_accepted = true;
+                queued.next += 1;
+                queued.retried = false;
+                if queued.next < queued.parts.len() {
+                    self.send_part(call, queued);
+                } else {
+                    self.settle(call, &queued, DeliveryState::Accepted, None);
+                }
+            }
+            Next::Failed(code) => self.settle(call, &queued, DeliveryState::Failed, code),
+            Next::Shorter if leg.limit > MIN_LIMIT => {
+                leg.limit = (leg.limit / 2).max(MIN_LIMIT);
+                self.split_again(call, queued, now);
+            }
+            Next::Shorter => self.settle(call, &queued, DeliveryState::Failed, Some(413)),
+            Next::Retry(_, code) if queued.retried => {
+                self.settle(call, &queued, DeliveryState::Failed, Some(code))
+            }
+            Next::Retry(after, _) => {
+                queued.retried = true;
+                leg.retry_at = Some(now.monotonic + after);
+                leg.queued_bytes += queued.written.text.len();
+                leg.queue.push_front(queued);
+            }
+            Next::TryOtherWay(code) => self.try_other_way(call, queued, Some(code), now),
+            Next::Unsupported(code) => {
+                leg.unsupported = true;
+                self.settle(call, &queued, DeliveryState::Unsupported, Some(code));
+                self.now_unsupported(call, now);
+            }
+            Next::Probe(code) if leg.way == Way::InDialog => {
+                self.next_token += 1;
+                let token = Token(self.next_token);
+                self.tokens.insert(token, call);
+                if let Some(leg) = self.legs.get_mut(&call) {
+                    leg.in_flight = Some(InFlight { queued: None, doubtful: Some((queued, code)) });
+                }
+                self.sip(SipAct::Options { token, call });
+            }
+            Next::Probe(code) => self.settle(call, &queued, DeliveryState::Failed, code),
+        }
+    }
+
+    /// The dialog was in doubt and OPTIONS has been answered, or not.
+    fn probed(
+        &mut self,
+        call: CallKey,
+        queued: Queued,
+        code: Option<u16>,
+        outcome: &Outcome,
+        now: Now,
+    ) {
+        let Some(leg) = self.legs.get(&call) else { return };
+        if answer::proves_life(outcome) == Some(false) {
+            self.settle(call, &queued, DeliveryState::Failed, code);
+            self.sip(SipAct::HangUp { call, reason: None });
+            return;
+        }
+        // Silence on a leg that took texts before may hide one that was shown.
+        if code.is_none() && leg.ever_accepted {
+            self.settle(call, &queued, DeliveryState::Failed, None);
+        } else {
+            self.try_other_way(call, queued, code, now);
+        }
+    }
+
+    /// Once, outside of the dialog; then the leg takes no text.
+    fn try_other_way(&mut self, call: CallKey, mut queued: Queued, code: Option<u16>, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        if !leg.tried_other_way && !queued.fell_back && leg.way == Way::InDialog {
+            leg.tried_other_way = true;
+            leg.way = Way::OutOfDialog;
+            queued.fell_back = true;
+            self.send_part(call, queued);
+            return;
+        }
+        if code.is_some() {
+            leg.unsupported = true;
+            self.settle(call, &queued, DeliveryState::Unsupported, code);
+            self.now_unsupported(call, now);
+        } else {
+            self.settle(call, &queued, DeliveryState::Failed, None);
+        }
+    }
+
+    fn split_again(&mut self, call: CallKey, queued: Queued, now: Now) {
+        let (line, written) = (queued.line, queued.written);
+        let waiting = match self.legs.get_mut(&call) {
+            Some(leg) => std::mem::take(&mut leg.queue),
+            None => return,
+        };
+        self.enqueue(call, line, &written, now);
+        if let Some(leg) = self.legs.get_mut(&call) {
+            leg.queue.extend(waiting);
+        }
+    }
+
+    fn now_unsupported(&mut self, call: CallKey, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let waiting = std::mem::take(&mut leg.queue);
+        leg.queued_bytes = 0;
+        let person = leg.person;
+        for queued in &waiting {
+            self.settle(call, queued, DeliveryState::Unsupported, None);
+        }
+        self.change(person, now, |shown| shown.chat = ChatAbility::No);
+    }
+
+    fn settle(&mut self, call: CallKey, queued: &Queued, state: DeliveryState, code: Option<u16>) {
+        let Some(line) = queued.line else { return };
+        let Some(person) = self.legs.get(&call).map(|leg| leg.person) else { return };
+        let (entity, name) = (self.entity_of_person(person), self.name_of(person));
+        let reason = match state {
+            DeliveryState::Failed => words::text_failure(&name, code),
+            DeliveryState::Unsupported => words::text_unsupported(&name),
+            DeliveryState::Waiting
+            | DeliveryState::Sending
+            | DeliveryState::Accepted
+            | DeliveryState::Delivered
+            | DeliveryState::Left => String::new(),
+        };
+        self.delivery(line, &entity, state, code, reason);
+    }
+
+    /// The leg is gone: nothing waits any more.
+    pub(super) fn leg_left(&mut self, leg: Leg) {
+        let entity = self.entity_of_person(leg.person);
+        let (queued, doubtful) =
+            leg.in_flight.map_or((None, None), |flight| (flight.queued, flight.doubtful));
+        let open = queued.into_iter().chain(doubtful.map(|(queued, _)| queued)).chain(leg.queue);
+        for line in open.filter_map(|queued| queued.line) {
+            self.delivery(line, &entity, DeliveryState::Left, None, String::new());
+        }
+    }
+
+    pub(super) fn delivery(
+        &mut self,
+        line: MessageId,
+        recipient: &str,
+        state: DeliveryState,
+        code: Option<u16>,
+        reason: String,
+    ) {
+        let recipient = recipient.to_owned();
+        self.tell(Event::Delivery(Delivery { id: line, recipient, state, code, reason }));
+    }
+
+    pub(super) fn resend(&mut self, line: MessageId, recipient: &str, now: Now) {
+        let Some(written) = self.lines.get(&line).cloned() else {
+            self.tell(Event::Notice {
+                text: "That message is too old to be sent again".to_owned(),
+            });
+            return;
+        };
+        let person = self.people.values().find(|person| person.shown.entity == recipient);
+        let Some(id) =
+            person.filter(|person| person.gone_at.is_none()).map(|person| person.shown.id)
+        else {
+            self.delivery(line, recipient, DeliveryState::Left, None, String::new());
+            return;
+        };
+        self.relay_to(id, line, &written, now);
+    }
+
+    pub(super) fn entity_of_person(&self, id: ParticipantId) -> String {
+        self.people.get(&id).map(|person| person.shown.entity.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,832 @@
+//! The participant's side: one call to (or from) one peer. Where the peer says `isfocus` its roster is shown and its
+//! relayed texts are given back their authors; otherwise it is a call between two (RFC 4579 §3.4, sip-chat §3.9).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use rand::RngCore;
+use sip_core::{
+    CallFailure, CallKey, Content, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome,
+    Request, RequestId, StatusCode, SubscriptionEnd, SubscriptionKey, Uri,
+};
+
+use crate::chat::{MAX_TEXT, body, form, parts};
+use crate::focus::entity_of;
+use crate::info::read::{Known, Taken};
+use crate::tie::{LegAddress, tie};
+use crate::{
+    ChatAbility, Command, Delivery, DeliveryState, Effect, Event, Line, MediaState, MessageId,
+    MixerAct, Now, Participant, ParticipantId, ParticipantState, Recipient, SipAct, Timer, Token,
+    name, words,
+};
+
+/// Parts of a text are waited for this long after the last one.
+const PARTS_WAIT: Duration = Duration::from_secs(60);
+const EXPIRES: Duration = Duration::from_secs(3600);
+/// Bytes of text in one request over UDP, and over TCP.
+const UDP_LIMIT: usize = 600;
+const TCP_LIMIT: usize = MAX_TEXT;
+
+/// How a call is set up.
+#[derive(Clone, Debug)]
+pub struct MemberSettings {
+    /// Our own address and name.
+    pub own: NameAddr,
+    /// The peer.
+    pub peer: NameAddr,
+    /// The call.
+    pub call: CallKey,
+    /// Whether we called.
+    pub dialled_by_us: bool,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    line: MessageId,
+    reference: Option<String>,
+    parts: Vec<String>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    author: String,
+    private: bool,
+    pieces: Vec<String>,
+    count: usize,
+    until: Instant,
+}
+
+/// The participant as a value.
+pub struct Member {
+    settings: MemberSettings,
+    effects: VecDeque<Effect>,
+    people: BTreeMap<ParticipantId, Participant>,
+    ids: BTreeMap<String, ParticipantId>,
+    next_person: u32,
+    next_line: u64,
+    next_token: u64,
+    connected: bool,
+    flow: Option<Flow>,
+    focus: Option<Uri>,
+    subscription: Option<SubscriptionKey>,
+    tried_in_dialog: bool,
+    known: Known,
+    queue: VecDeque<Outgoing>,
+    in_flight: Option<(Token, Option<RequestId>)>,
+    gathering: Option<Gathering>,
+    texts: BTreeMap<MessageId, String>,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("focus", &self.focus.is_some()).finish_non_exhaustive()
+    }
+}
+
+const OWN: ParticipantId = ParticipantId(1);
+const PEER: ParticipantId = ParticipantId(2);
+
+impl Member {
+    /// A call that is being made, or was just answered by us. Nothing here is random yet.
+    pub fn new(settings: MemberSettings, _rng: Box<dyn RngCore + Send>, _now: Now) -> Self {
+        let person = |id, address: &NameAddr, state| Participant {
+            id,
+            entity: entity_of(&address.uri),
+            name: name::of_address(address),
+            is_self: id == OWN,
+            is_host: false,
+            state,
+            reason: String::new(),
+            muted: false,
+            chat: if id == OWN { ChatAbility::Yes } else { ChatAbility::Unknown },
+            agent: None,
+        };
+        let start = if settings.dialled_by_us {
+            ParticipantState::DialingOut
+        } else {
+            ParticipantState::Alerting
+        };
+        let own = person(OWN, &settings.own, ParticipantState::Connected);
+        let peer = person(PEER, &settings.peer, start);
+        let mut effects = VecDeque::new();
+        for shown in [&own, &peer] {
+            effects.push_back(Effect::Event(Event::Participant(shown.clone())));
+        }
+        let ids = BTreeMap::from([(own.entity.clone(), OWN), (peer.entity.clone(), PEER)]);
+        Self {
+            settings,
+            effects,
+            people: BTreeMap::from([(OWN, own), (PEER, peer)]),
+            ids,
+            next_person: PEER.0,
+            next_line: 0,
+            next_token: 0,
+            connected: false,
+            flow: None,
+            focus: None,
+            subscription: None,
+            tried_in_dialog: false,
+            known: Known::default(),
+            queue: VecDeque::new(),
+            in_flight: None,
+            gathering: None,
+            texts: BTreeMap::new(),
+        }
+    }
+
+    /// The user's wishes, and the reports on effects.
+    pub fn handle_command(&mut self, command: Command, _now: Now) {
+        let call = self.settings.call;
+        match command {
+            Command::End => {
+                if self.connected {
+                    self.sip(SipAct::HangUp { call, reason: None });
+                } else if self.settings.dialled_by_us {
+                    self.sip(SipAct::Cancel { call });
+                } else {
+                    self.sip(SipAct::HangUp { call, reason: None });
+                }
+            }
+            Command::Media { state, .. } => {
+                let state = match state {
+                    MediaState::Active => ParticipantState::Connected,
+                    MediaState::HeldByPeer => ParticipantState::OnHold,
+                };
+                if self.focus.is_none() && self.connected {
+                    self.change(PEER, |shown| shown.state = state);
+                }
+            }
+            Command::Muted { on } => self.change(OWN, |own| own.muted = on),
+            Command::Resend { message, .. } => {
+                if let Some(text) = self.texts.get(&message).cloned() {
+                    self.queue_text(message, None, &text);
+                }
+            }
+            Command::Say { reference, text, to } => self.say(reference, text, to, _now),
+            Command::Sent { token, request } => {
+                if let Some((known, id)) = &mut self.in_flight
+                    && *known == token
+                {
+                    *id = Some(request);
+                }
+            }
+            Command::SetName { name } => {
+                let name = name::clean(&name);
+                self.change(OWN, |own| own.name = name);
+            }
+            Command::Subscription { subscription, .. } => self.subscription = Some(subscription),
+            Command::Unsendable { .. } => self.text_finished(&Outcome::Unsendable),
+            Command::Admit { .. }
+            | Command::Dialling { .. }
+            | Command::DialFailed { .. }
+            | Command::Invite { .. }
+            | Command::Remove { .. } => {
+                let text = "Only the host of a conference can do that".to_owned();
+                self.tell(Event::Notice { text });
+            }
+        }
+    }
+
+    /// What happened on the wire.
+    pub fn handle_event(&mut self, event: &SipEvent, now: Now) {
+        let own = self.settings.call;
+        match event {
+            SipEvent::Acked { call, .. } if call.key() == own => self.connected_now(),
+            SipEvent::Answered { call, response, flow } if call.key() == own => {
+                self.flow = Some(*flow);
+                self.learn(&response.headers);
+                self.connected_now();
+            }
+            SipEvent::Invited { call, request, flow } if call.key() == own => {
+                self.flow = Some(*flow);
+                self.learn(&request.headers);
+            }
+            SipEvent::Cancelled { call } if *call == own => {
+                self.over("The caller hung up".to_owned())
+            }
+            SipEvent::Completed { request, outcome, .. } => {
+                if self.in_flight.is_some_and(|(_, id)| id == Some(*request)) {
+                    self.text_finished(outcome);
+                } else if let Outcome::Answered(response) = outcome
+                    && response.status.is_success()
+                    && response.headers.get("CSeq").is_some_and(|cseq| cseq.ends_with("INVITE"))
+                {
+                    self.learn(&response.headers);
+                }
+            }
+            SipEvent::Ended { call, reason } if *call == own => {
+                let name = self.name_of(PEER);
+                let words = match reason {
+                    EndReason::Bye(bye) => said_why(bye).unwrap_or_else(|| {
+                        let what = if self.focus.is_some() {
+                            "The conference has ended"
+                        } else {
+                            "hung up"
+                        };
+                        if self.focus.is_some() {
+                            what.to_owned()
+                        } else {
+                            format!("{name} {what}")
+                        }
+                    }),
+                    EndReason::HungUp => "You left".to_owned(),
+                    EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
+                };
+                self.over(words);
+            }
+            SipEvent::Message { message, call, request, flow } => {
+                self.hear(message.id(), *call, request, flow, now)
+            }
+            SipEvent::Notified { subscription, request } => self.notified(*subscription, request),
+            SipEvent::Progress { call, response } if *call == own => {
+                if matches!(response.status.code(), 180 | 183) {
+                    self.change(PEER, |peer| peer.state = ParticipantState::Alerting);
+                }
+            }
+            SipEvent::Reinvited { call, request, .. } if *call == own => {
+                self.learn(&request.headers)
+            }
+            SipEvent::Rejected { call, failure } if *call == own => {
+                let name = self.name_of(PEER);
+                let words = match failure {
+                    CallFailure::Cancelled => "Not called any more".to_owned(),
+                    other => words::call_failure(&name, other),
+                };
+                self.over(words);
+            }
+            SipEvent::SubscribeReceived { subscribe, .. } => {
+                let failure = sip_core::Failure::FORBIDDEN;
+                self.sip(SipAct::RejectSubscribe { subscribe: subscribe.id(), failure });
+            }
+            SipEvent::SubscriptionEnded { subscription, end }
+                if self.subscription == Some(*subscription) =>
+            {
+                self.subscription = None;
+                self.subscription_over(end);
+            }
+            SipEvent::Acked { .. }
+            | SipEvent::Answered { .. }
+            | SipEvent::Cancelled { .. }
+            | SipEvent::Ended { .. }
+            | SipEvent::Invited { .. }
+            | SipEvent::Progress { .. }
+            | SipEvent::Reinvited { .. }
+            | SipEvent::ReinviteAcked { .. }
+            | SipEvent::Rejected { .. }
+            | SipEvent::SubscriptionEnded { .. } => {}
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.gathering.as_ref().is_some_and(|gathering| gathering.until <= now.monotonic) {
+            self.show_gathered(now);
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When it wants to be woken, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        self.gathering.as_ref().map(|gathering| (gathering.until, Timer::Parts))
+    }
+
+    /// The remote focus's URI, where the peer is one.
+    pub fn is_conference(&self) -> Option<&Uri> {
+        self.focus.as_ref()
+    }
+
+    /// Ourselves.
+    pub fn own_id(&self) -> ParticipantId {
+        OWN
+    }
+
+    /// Who is heard in the call: the peer.
+    pub fn participant_of(&self, call: CallKey) -> Option<ParticipantId> {
+        (call == self.settings.call).then_some(PEER)
+    }
+
+    /// Everybody, in the order of coming.
+    pub fn roster(&self) -> impl Iterator<Item = &Participant> {
+        self.people.values()
+    }
+
+    /// What the peer is called.
+    pub fn title(&self) -> String {
+        self.known.subject.clone().unwrap_or_else(|| self.name_of(PEER))
+    }
+
+    fn sip(&mut self, act: SipAct) {
+        self.effects.push_back(Effect::Sip(act));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.effects.push_back(Effect::Event(event));
+    }
+
+    fn change(&mut self, id: ParticipantId, change: impl FnOnce(&mut Participant)) {
+        let Some(shown) = self.people.get_mut(&id) else { return };
+        let before = shown.clone();
+        change(shown);
+        if *shown != before {
+            let shown = shown.clone();
+            self.tell(Event::Participant(shown));
+        }
+    }
+
+    fn name_of(&self, id: ParticipantId) -> String {
+        self.people.get(&id).map(|shown| shown.name.clone()).unwrap_or_default()
+    }
+
+    /// Contact and agent of the peer; `;isfocus` makes it a conference (RFC 4579 §3.4).
+    fn learn(&mut self, headers: &Headers) {
+        if let Some(agent) = headers.user_agent().map(name::clean) {
+            self.change(PEER, |peer| peer.agent = Some(agent));
+        }
+        let contacts = headers.contacts().unwrap_or_default();
+        let focus = contacts.iter().find(|contact| contact.params.has("isfocus"));
+        let focus = focus.and_then(|contact| contact.uri.as_sip().cloned());
+        if let Some(focus) = focus
+            && self.focus.is_none()
+        {
+            self.focus = Some(focus);
+            if self.connected {
+                self.subscribe(false);
+            }
+        }
+    }
+
+    fn connected_now(&mut self) {
+        if self.connected {
+            return;
+        }
+        self.connected = true;
+        self.effects.push_back(Effect::Mixer(MixerAct::Connect { call: self.settings.call }));
+        self.change(PEER, |peer| {
+            peer.state = ParticipantState::Connected;
+            peer.chat = ChatAbility::Yes;
+        });
+        if self.focus.is_some() {
+            self.subscribe(false);
+        }
+        self.send_next();
+    }
+
+    fn subscribe(&mut self, in_dialog: bool) {
+        let Some(target) = self.focus.clone() else { return };
+        self.tried_in_dialog = in_dialog;
+        let call = self.settings.call;
+        self.sip(SipAct::Subscribe { call, target, in_dialog, expires: EXPIRES });
+    }
+
+    fn subscription_over(&mut self, end: &SubscriptionEnd) {
+        match end {
+            SubscriptionEnd::Failed { .. } if !self.tried_in_dialog && self.connected => {
+                self.subscribe(true)
+            }
+            SubscriptionEnd::Terminated { reason, .. }
+                if reason.as_deref() == Some("deactivated") =>
+            {
+                self.subscribe(false);
+            }
+            SubscriptionEnd::Failed { .. } if self.connected => {
+                let text = "The conference does not say who is in it".to_owned();
+                self.tell(Event::Notice { text });
+            }
+            SubscriptionEnd::Expired
+            | SubscriptionEnd::Failed { .. }
+            | SubscriptionEnd::Terminated { .. }
+            | SubscriptionEnd::Unsubscribed => {}
+        }
+    }
+
+    fn notified(&mut self, subscription: SubscriptionKey, request: &Request) {
+        if self.subscription.is_none() {
+            self.subscription = Some(subscription);
+        }
+        if self.subscription != Some(subscription) || request.body.is_empty() {
+            return;
+        }
+        match self.known.take(&request.body) {
+            Ok(Taken::Changed) => self.show_roster(),
+            Ok(Taken::Gap) => self.sip(SipAct::Resubscribe { subscription, expires: EXPIRES }),
+            Ok(Taken::Deleted) => {
+                self.sip(SipAct::Resubscribe { subscription, expires: Duration::ZERO })
+            }
+            Ok(Taken::Stale) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a conference document was not taken");
+            }
+        }
+    }
+
+    /// The focus's roster takes the place of what we thought: people are known by their entity.
+    fn show_roster(&mut self) {
+        if let Some(subject) = self.known.subject.clone() {
+            self.tell(Event::Subject { subject });
+        }
+        let own =
+            Uri::parse(&self.people.get(&OWN).map(|own| own.entity.clone()).unwrap_or_default())
+                .ok();
+        let is_own = |entity: &str| match (Uri::parse(entity), &own) {
+            (Ok(uri), Some(own)) => uri.same_address(own) && uri.port == own.port,
+            _ => false,
+        };
+        let people = self.known.people();
+        let mut present = Vec::new();
+        for seen in &people {
+            let id = if is_own(&seen.entity) && !present.contains(&OWN) {
+                OWN
+            } else {
+                self.id_of(&seen.entity, seen.is_host)
+            };
+            present.push(id);
+            let state = match seen.status.as_str() {
+                "dialing-out" | "dialing-in" | "pending" => ParticipantState::DialingOut,
+                "alerting" => ParticipantState::Alerting,
+                "on-hold" => ParticipantState::OnHold,
+                "disconnected" | "disconnecting" => ParticipantState::Disconnected,
+                _ => ParticipantState::Connected,
+            };
+            let name = if seen.name.is_empty() { seen.entity.clone() } else { seen.name.clone() };
+            let chat = match seen.takes_text {
+                Some(true) => ChatAbility::Yes,
+                Some(false) => ChatAbility::No,
+                None => ChatAbility::Unknown,
+            };
+            let shown = Participant {
+                id,
+                entity: seen.entity.clone(),
+                name,
+                is_self: id == OWN,
+                is_host: seen.is_host,
+                state,
+                reason: String::new(),
+                muted: seen.is_muted,
+                chat,
+                agent: None,
+            };
+            if self.people.get(&id) != Some(&shown) {
+                self.people.insert(id, shown.clone());
+                self.tell(Event::Participant(shown));
+            }
+        }
+        let gone: Vec<ParticipantId> =
+            self.people.keys().copied().filter(|id| !present.contains(id)).collect();
+        for id in gone {
+            // The focus itself stood for the conference until its roster came.
+            if let Some(mut shown) = self.people.remove(&id)
+                && shown.state != ParticipantState::Disconnected
+            {
+                shown.state = ParticipantState::Disconnected;
+                self.tell(Event::Participant(shown));
+            }
+        }
+    }
+
+    /// The host of the conference is whom we talked to all along.
+    fn id_of(&mut self, entity: &str, is_host: bool) -> ParticipantId {
+        if let Some(id) = self.ids.get(entity) {
+            return *id;
+        }
+        let id = if is_host && !self.ids.values().any(|id| id.0 > PEER.0) {
+            PEER
+        } else {
+            self.next_person += 1;
+            ParticipantId(self.next_person)
+        };
+        self.ids.insert(entity.to_owned(), id);
+        id
+    }
+
+    fn over(&mut self, reason: String) {
+        self.connected = false;
+        self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call: self.settings.call }));
+        let open: Vec<MessageId> = self.queue.drain(..).map(|outgoing| outgoing.line).collect();
+        self.in_flight = None;
+        for line in open {
+            self.delivered(line, DeliveryState::Left, None, String::new());
+        }
+        self.tell(Event::Ended { reason });
+    }
+
+    fn say(&mut self, reference: String, text: String, to: Recipient, now: Now) {
+        let refusal = if text.is_empty() {
+            Some("There is nothing to send.".to_owned())
+        } else if text.len() > MAX_TEXT {
+            let size = text.len().div_ceil(1024);
+            Some(format!("16 KiB is the most a conference text can be (yours: {size} KiB)"))
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            self.tell(Event::Refused { reference, reason });
+            return;
+        }
+        let wire = match &to {
+            Recipient::Participant(entity) if self.focus.is_some() => {
+                let known =
+                    self.people.values().find(|shown| shown.entity == *entity && !shown.is_self);
+                match known.filter(|_| self.focus_is_ours()) {
+                    Some(shown) if shown.is_host => format!("/host {text}"),
+                    Some(shown) => format!("/to {} {text}", shown.name),
+                    None => {
+                        let reason = "This conference cannot pass a text to one person.".to_owned();
+                        self.tell(Event::Refused { reference, reason });
+                        return;
+                    }
+                }
+            }
+            // A text that would be read as a command keeps its slash.
+            Recipient::Everyone if self.focus_is_ours() && text.starts_with('/') => {
+                format!("/{text}")
+            }
+            Recipient::Everyone | Recipient::Me | Recipient::Participant(_) => text.clone(),
+        };
+        self.next_line += 1;
+        let line = MessageId(self.next_line);
+        let own = self.people.get(&OWN).cloned();
+        self.tell(Event::Line(Line {
+            id: line,
+            seq: None,
+            from: own.as_ref().map(|own| own.entity.clone()).unwrap_or_default(),
+            name: own.map(|own| own.name).unwrap_or_default(),
+            is_own: true,
+            to,
+            text,
+            verified: true,
+            at: now.utc,
+        }));
+        self.texts.insert(line, wire.clone());
+        while self.texts.len() > 200 {
+            self.texts.pop_first();
+        }
+        self.queue_text(line, Some(reference), &wire);
+    }
+
+    /// Whether the focus is one of ours and knows our text commands.
+    fn focus_is_ours(&self) -> bool {
+        let agent = self.people.get(&PEER).and_then(|peer| peer.agent.clone());
+        self.focus.is_some()
+            && (agent.is_none() || agent.is_some_and(|agent| agent.starts_with("Parlour")))
+    }
+
+    fn queue_text(&mut self, line: MessageId, reference: Option<String>, wire: &str) {
+        let is_tcp = self.flow.is_some_and(|flow| flow.transport == sip_core::Transport::Tcp);
+        let limit = if is_tcp { TCP_LIMIT } else { UDP_LIMIT };
+        let parts = parts::split_plain(wire, limit);
+        self.queue.push_back(Outgoing { line, reference, parts, next: 0 });
+        self.delivered(line, DeliveryState::Sending, None, String::new());
+        self.send_next();
+    }
+
+    fn send_next(&mut self) {
+        if self.in_flight.is_some() || !self.connected {
+            return;
+        }
+        let Some(text) = self.queue.front().and_then(|outgoing| outgoing.parts.get(outgoing.next))
+        else {
+            return;
+        };
+        let content = Content::text(text);
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.in_flight = Some((token, None));
+        let call = self.settings.call;
+        self.sip(SipAct::Message { token, call, from_display: None, content });
+    }
+
+    fn text_finished(&mut self, outcome: &Outcome) {
+        self.in_flight = None;
+        let Some(outgoing) = self.queue.front_mut() else { return };
+        let code = match outcome {
+            Outcome::Answered(response) => Some(response.status),
+            Outcome::TimedOut | Outcome::Unsendable => None,
+        };
+        if code.is_some_and(StatusCode::is_success) {
+            outgoing.next += 1;
+            if outgoing.next < outgoing.parts.len() {
+                self.send_next();
+                return;
+            }
+        }
+        let Some(outgoing) = self.queue.pop_front() else { return };
+        let line = outgoing.line;
+        if code.is_some_and(StatusCode::is_success) {
+            if let Some(reference) = outgoing.reference {
+                self.tell(Event::Accepted { reference, id: line, seq: None });
+            }
+            self.delivered(
+                line,
+                DeliveryState::Accepted,
+                code.map(StatusCode::code),
+                String::new(),
+            );
+        } else {
+            let name = self.name_of(PEER);
+            let code = code.map(StatusCode::code);
+            let reason = match code {
+                Some(486) => {
+                    "Too many texts at once. Wait a moment, then send it again.".to_owned()
+                }
+                other => words::text_failure(&name, other),
+            };
+            self.delivered(line, DeliveryState::Failed, code, reason);
+        }
+        self.send_next();
+    }
+
+    fn delivered(
+        &mut self,
+        id: MessageId,
+        state: DeliveryState,
+        code: Option<u16>,
+        reason: String,
+    ) {
+        let recipient = match &self.focus {
+            Some(focus) => focus.bare().to_string(),
+            None => self.people.get(&PEER).map(|peer| peer.entity.clone()).unwrap_or_default(),
+        };
+        self.tell(Event::Delivery(Delivery { id, recipient, state, code, reason }));
+    }
+
+    fn hear(
+        &mut self,
+        message: RequestId,
+        call: Option<CallKey>,
+        request: &Request,
+        flow: &Flow,
+        now: Now,
+    ) {
+        let leg = LegAddress {
+            key: (),
+            flow: self.flow.unwrap_or(*flow),
+            uri: self.settings.peer.uri.as_sip().cloned(),
+        };
+        let in_call = call == Some(self.settings.call);
+        let tied =
+            in_call || (call.is_none() && tie(request, flow, std::slice::from_ref(&leg)).is_some());
+        let text = match body::read(request) {
+            body::Body::Text(text) => text,
+            body::Body::Nothing => return self.answer(message, StatusCode::OK, Vec::new()),
+            body::Body::Refused { status, headers } => {
+                return self.answer(message, status, headers);
+            }
+        };
+        self.answer(message, StatusCode::OK, Vec::new());
+        let from = request.headers.from_header().ok();
+        if !tied {
+            // A text to our own address from somebody else: personal.
+            let name = from.as_ref().map(name::of_address).unwrap_or_default();
+            let entity = from.map(|from| entity_of(&from.uri)).unwrap_or_default();
+            self.show(&entity, name, Recipient::Me, text, false, now);
+            return;
+        }
+        let display = from.and_then(|from| from.display).map(|display| name::clean(&display));
+        self.hear_peer(&text, display, in_call, now);
+    }
+
+    fn hear_peer(&mut self, text: &str, display: Option<String>, verified: bool, now: Now) {
+        if self.focus.is_none() {
+            self.show_gathered(now);
+            let (name, entity) =
+                (self.name_of(PEER), self.people.get(&PEER).map(|peer| peer.entity.clone()));
+            self.show(
+                &entity.unwrap_or_default(),
+                name,
+                Recipient::Me,
+                text.to_owned(),
+                verified,
+                now,
+            );
+            return;
+        }
+        if let Some(notice) = text.strip_prefix("[Conference] ") {
+            self.tell(Event::Notice { text: notice.to_owned() });
+            return;
+        }
+        let names: Vec<String> = self.people.values().map(|shown| shown.name.clone()).collect();
+        let marked =
+            parts::mark(text).filter(|(rest, _, _)| form::split_author(rest, &names).is_some());
+        if let Some((rest, place, count)) = marked
+            && let Some((author, private, piece)) = form::split_author(rest, &names)
+        {
+            self.gather(author, private, piece.to_owned(), place, count, now);
+            return;
+        }
+        self.show_gathered(now);
+        match form::split_author(text, &names) {
+            Some((author, private, body)) => {
+                self.show_of(&author, private, body.to_owned(), verified, now)
+            }
+            None => {
+                // An author who is not in the roster yet, or a focus of another make: its display name says who.
+                let author = display
+                    .map(|display| display.split(" (").next().unwrap_or_default().to_owned());
+                let author = author.filter(|author| !author.is_empty());
+                let split = author
+                    .as_ref()
+                    .and_then(|author| form::split_author(text, std::slice::from_ref(author)));
+                let (private, body) =
+                    split.map_or((false, text), |(_, private, body)| (private, body));
+                let body = body.to_owned();
+                let author = author.unwrap_or_else(|| self.name_of(PEER));
+                self.show_of(&author, private, body, verified, now);
+            }
+        }
+    }
+
+    fn gather(
+        &mut self,
+        author: String,
+        private: bool,
+        piece: String,
+        place: usize,
+        count: usize,
+        now: Now,
+    ) {
+        let continues = self.gathering.as_ref().is_some_and(|known| {
+            known.author == author
+                && known.private == private
+                && known.count == count
+                && known.pieces.len() + 1 == place
+        });
+        if !continues {
+            self.show_gathered(now);
+            self.gathering = Some(Gathering {
+                author,
+                private,
+                pieces: Vec::new(),
+                count,
+                until: now.monotonic + PARTS_WAIT,
+            });
+        }
+        if let Some(gathering) = &mut self.gathering {
+            gathering.pieces.push(piece);
+            gathering.until = now.monotonic + PARTS_WAIT;
+            if gathering.pieces.len() == count || (!continues && place != 1) {
+                self.show_gathered(now);
+            }
+        }
+    }
+
+    /// Shows what has come of a text in parts.
+    fn show_gathered(&mut self, now: Now) {
+        if let Some(gathering) = self.gathering.take() {
+            let text = gathering.pieces.concat();
+            self.show_of(&gathering.author, gathering.private, text, true, now);
+        }
+    }
+
+    fn show_of(&mut self, author: &str, private: bool, text: String, verified: bool, now: Now) {
+        let known = self.people.values().find(|shown| shown.name == author);
+        let focus = self.focus.as_ref().map(|focus| focus.bare().to_string()).unwrap_or_default();
+        let entity = known.map_or(focus, |shown| shown.entity.clone());
+        let to = if private { Recipient::Me } else { Recipient::Everyone };
+        self.show(&entity, author.to_owned(), to, text, verified, now);
+    }
+
+    fn show(
+        &mut self,
+        entity: &str,
+        name: String,
+        to: Recipient,
+        text: String,
+        verified: bool,
+        now: Now,
+    ) {
+        self.next_line += 1;
+        self.tell(Event::Line(Line {
+            id: MessageId(self.next_line),
+            seq: None,
+            from: entity.to_owned(),
+            name,
+            is_own: false,
+            to,
+            text,
+            verified,
+            at: now.utc,
+        }));
+    }
+
+    fn answer(
+        &mut self,
+        message: RequestId,
+        status: StatusCode,
+        headers: Vec<(&'static str, String)>,
+    ) {
+        self.sip(SipAct::Respond { message, status, headers });
+    }
+}
+
+/// The text of a Reason header (RFC 3326).
+fn said_why(bye: &Request) -> Option<String> {
+    let reason = bye.headers.get("Reason")?;
+    let (_, params) = reason.split_once(';')?;
+    let params = sip_core::Params::parse(params).ok()?;
+    params.value("text").map(name::clean).filter(|text| !text.is_empty())
+}

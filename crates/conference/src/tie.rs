@@ -1,0 +1,91 @@
+//! To which leg a request from outside of every dialog belongs (sip-chat §0.6, §3.3). A name alone never ties.
+
+use sip_core::{Flow, Request, Transport, Uri};
+
+/// What is known of a leg's way.
+#[derive(Clone, Debug)]
+pub(crate) struct LegAddress<K> {
+    pub(crate) key: K,
+    /// The leg's own flow.
+    pub(crate) flow: Flow,
+    /// The peer's address in its From or To.
+    pub(crate) uri: Option<Uri>,
+}
+
+/// The one leg, by connection or source address and port (rule 2), or by user part and source address where that
+/// address carries one leg only (rule 4).
+pub(crate) fn tie<K: Copy>(request: &Request, flow: &Flow, legs: &[LegAddress<K>]) -> Option<K> {
+    let own = |leg: &&LegAddress<K>| match flow.transport {
+        Transport::Tcp => {
+            leg.flow.transport == Transport::Tcp && leg.flow.connection == flow.connection
+        }
+        Transport::Udp => leg.flow.transport == Transport::Udp && leg.flow.remote == flow.remote,
+    };
+    let mut by_flow = legs.iter().filter(own);
+    if let Some(leg) = by_flow.next() {
+        return by_flow.next().is_none().then_some(leg.key);
+    }
+    let from = request.headers.from_header().ok()?;
+    let user = from.uri.as_sip()?.user_unescaped()?;
+    let mut by_address = legs.iter().filter(|leg| leg.flow.remote.ip() == flow.remote.ip());
+    let leg = by_address.next()?;
+    let alone = by_address.next().is_none();
+    let same_user =
+        leg.uri.as_ref().and_then(Uri::user_unescaped).is_some_and(|known| known == user);
+    (alone && same_user).then_some(leg.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use sip_core::{AnyUri, ConnectionId, Headers, Method};
+
+    use super::*;
+
+    fn leg(key: u32, remote: &str, user: &str) -> LegAddress<u32> {
+        let local = "192.0.2.1:5060".parse().unwrap();
+        let remote = remote.parse().unwrap();
+        let flow = Flow { transport: Transport::Udp, local, remote, connection: None };
+        LegAddress { key, flow, uri: Uri::parse(&format!("sip:{user}@somewhere")).ok() }
+    }
+
+    fn tied(from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
+        let mut headers = Headers::default();
+        headers.push("From", from);
+        let uri = AnyUri::parse("sip:conf@x").unwrap();
+        let request = Request { method: Method::Message, uri, headers, body: Default::default() };
+        tie(&request, &leg(0, source, "x").flow, legs)
+    }
+
+    #[test]
+    fn the_legs_own_port_ties_whatever_the_name_says() {
+        let legs = [leg(1, "192.0.2.9:5070", "bob")];
+        assert_eq!(tied("<sip:x@y>;tag=1", "192.0.2.9:5070", &legs), Some(1));
+    }
+
+    #[test]
+    fn another_port_of_an_address_ties_with_the_right_user_only_and_with_one_leg_only() {
+        let one = [leg(1, "192.0.2.9:5070", "bob")];
+        assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:9999", &one), Some(1));
+        assert_eq!(tied("<sip:eve@z>;tag=1", "192.0.2.9:9999", &one), None);
+        let two = [leg(1, "192.0.2.9:5070", "bob"), leg(2, "192.0.2.9:5071", "carol")];
+        assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:9999", &two), None);
+        assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:5071", &two), Some(2));
+    }
+
+    #[test]
+    fn a_name_alone_never_ties() {
+        let legs = [leg(1, "192.0.2.9:5070", "bob")];
+        assert_eq!(tied("<sip:bob@somewhere>;tag=1", "192.0.2.8:5070", &legs), None);
+    }
+
+    #[test]
+    fn a_connection_that_two_legs_share_ties_neither() {
+        let mut legs = [leg(1, "192.0.2.9:5070", "bob"), leg(2, "192.0.2.9:5070", "carol")];
+        assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:5070", &legs), None);
+        for leg in &mut legs {
+            leg.flow.transport = Transport::Tcp;
+            leg.flow.connection = Some(ConnectionId(4));
+        }
+        assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:5070", &legs), None);
+    }
+}
