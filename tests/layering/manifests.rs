@@ -229,10 +229,9 @@ fn below(name: &str) -> BTreeSet<&'static str> {
     let mut open: Vec<&str> = lookup(DIRECTION, name).unwrap_or_default().to_vec();
     while let Some(next) = open.pop() {
         if let Some((next, further)) = DIRECTION.iter().find(|(crate_name, _)| *crate_name == next)
+            && reached.insert(*next)
         {
-            if reached.insert(*next) {
-                open.extend(further.iter());
-            }
+            open.extend(further.iter());
         }
     }
     reached

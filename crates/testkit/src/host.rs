@@ -1,0 +1,204 @@
+//! A conference host: a [`Focus`] on an Endpoint, driven as the engine drives it.
+
+use std::net::SocketAddr;
+
+use conference::{
+    ChatRate, Command, Delivery, Effect, Event, Focus, FocusSettings, Line, MixerAct, Now,
+    Participant, ParticipantState, Recipient,
+};
+use rand::RngCore;
+use sip_core::{AnyUri, Failure, Host as UriHost, Input, NameAddr, Output, StatusCode, Uri};
+
+use crate::net::{Actor, Net, Node};
+use crate::shell::Shell;
+
+/// The host.
+pub struct Host {
+    shell: Shell,
+    focus: Focus,
+    events: Vec<Event>,
+    mixer: Vec<MixerAct>,
+    personal: Vec<String>,
+}
+
+impl Host {
+    /// Puts a host into the network: own address `sip:alice@...`, conference `sip:conf-1@...`.
+    pub fn join(net: &mut Net, name: &str, address: SocketAddr, chat_rate: ChatRate) -> Node<Self> {
+        let host =
+            Self::new(name, address, chat_rate, net.now(), [net.generator(), net.generator()]);
+        net.add(address, host)
+    }
+
+    fn new(
+        name: &str,
+        address: SocketAddr,
+        chat_rate: ChatRate,
+        now: Now,
+        [of_endpoint, of_focus]: [Box<dyn RngCore + Send>; 2],
+    ) -> Self {
+        let mut shell = Shell::new(address, "Parlour/0.1", now, of_endpoint);
+        shell.endpoint.serve(OWN_USER, false);
+        shell.endpoint.serve(CONFERENCE_USER, true);
+        let settings = FocusSettings {
+            own: NameAddr::new(Some(name), shell.own_uri(OWN_USER)),
+            conference: shell.own_uri(CONFERENCE_USER),
+            subject: "Weekly ops".to_owned(),
+            chat_rate,
+            capacity: 150,
+        };
+        let focus = Focus::new(settings, of_focus, now);
+        let mut host =
+            Self { shell, focus, events: Vec::new(), mixer: Vec::new(), personal: Vec::new() };
+        host.carry_out();
+        host
+    }
+
+    /// The conference URI of a host at `address`.
+    pub fn conference_uri(address: SocketAddr) -> Uri {
+        Uri::sip(Some(CONFERENCE_USER), UriHost::from(address.ip()), Some(address.port()))
+    }
+
+    /// The own URI of a host at `address`.
+    pub fn own_uri(address: SocketAddr) -> Uri {
+        Uri::sip(Some(OWN_USER), UriHost::from(address.ip()), Some(address.port()))
+    }
+
+    /// A command of the user.
+    pub fn command(&mut self, command: Command) {
+        self.focus.handle_command(command, self.shell.now);
+        self.carry_out();
+    }
+
+    /// Calls somebody into the conference.
+    pub fn invite(&mut self, target: &Uri) {
+        self.command(Command::Invite { target: AnyUri::Sip(target.clone()), name: None });
+    }
+
+    /// Writes a line to everyone.
+    pub fn say(&mut self, reference: &str, text: &str) {
+        self.command(Command::Say {
+            reference: reference.to_owned(),
+            text: text.to_owned(),
+            to: Recipient::Everyone,
+        });
+    }
+
+    /// Everything that the focus told its user.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Every line shown here.
+    pub fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Line(line) => Some(line),
+            _ => None,
+        })
+    }
+
+    /// Every report on a delivery.
+    pub fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Delivery(delivery) => Some(delivery),
+            _ => None,
+        })
+    }
+
+    /// Texts to the host's own address that the focus left to the engine.
+    pub fn personal_texts(&self) -> &[String] {
+        &self.personal
+    }
+
+    /// What was asked of the mixer.
+    pub fn mixer(&self) -> &[MixerAct] {
+        &self.mixer
+    }
+
+    /// The roster as it is.
+    pub fn roster(&self) -> Vec<Participant> {
+        self.focus.roster().cloned().collect()
+    }
+
+    /// How many are connected, the host among them.
+    pub fn connected(&self) -> usize {
+        self.focus.roster().filter(|one| one.state == ParticipantState::Connected).count()
+    }
+
+    fn handle_event(&mut self, event: sip_core::Event) {
+        self.focus.handle_event(&event, self.shell.now);
+        let message = match &event {
+            sip_core::Event::Message { message, request, .. } => {
+                Some((message.id(), String::from_utf8_lossy(&request.body).into_owned()))
+            }
+            _ => None,
+        };
+        let invited = match &event {
+            sip_core::Event::Invited { call, request, .. } => {
+                Some((call.key(), request.uri.clone()))
+            }
+            _ => None,
+        };
+        for command in self.shell.absorb(event) {
+            self.focus.handle_command(command, self.shell.now);
+        }
+        self.carry_out();
+        // What the focus did not answer is the engine's: here, a text to the host outside of the conference.
+        if let Some((id, text)) = message
+            && let Some(pending) = self.shell.take_message(id)
+        {
+            let now = self.shell.now.monotonic;
+            self.shell.endpoint.respond(pending, StatusCode::OK, &[], now);
+            self.personal.push(text);
+        }
+        if let Some((call, uri)) = invited
+            && uri.as_sip().and_then(|uri| uri.user.as_deref()) != Some(CONFERENCE_USER)
+        {
+            self.shell.reject(call, Failure::BUSY_HERE);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.focus.poll_effect() {
+            match effect {
+                Effect::Event(event) => self.events.push(event),
+                Effect::Mixer(act) => self.mixer.push(act),
+                Effect::Sip(act) => {
+                    for report in self.shell.execute(act) {
+                        self.focus.handle_command(report, self.shell.now);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Actor for Host {
+    fn set_now(&mut self, now: Now) {
+        self.shell.now = now;
+    }
+
+    fn handle_input(&mut self, input: Input<'_>) {
+        let is_time = matches!(input, Input::Timeout(_));
+        self.shell.handle_input(input);
+        if is_time {
+            self.focus.handle_timeout(self.shell.now);
+            self.carry_out();
+        }
+    }
+
+    fn poll_output(&mut self) -> Output {
+        loop {
+            match self.shell.poll_output() {
+                Output::Event(event) => self.handle_event(event),
+                Output::Timeout(timeout) => {
+                    let focus = self.focus.poll_timeout().map(|(at, _)| at);
+                    return Output::Timeout(Shell::earlier(timeout, focus));
+                }
+                output => return output,
+            }
+        }
+    }
+}
+
+const OWN_USER: &str = "alice";
+const CONFERENCE_USER: &str = "conf-1";

@@ -1,0 +1,302 @@
+//! An ordinary phone that does what a [`Script`] says: it knows calls and RFC 3428 texts, nothing of conferences.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use conference::Now;
+use sip_core::{
+    CallFailure, CallKey, Contact, Content, EndReason, Event, Failure, Input, NameAddr, Outcome,
+    Output, Request, RequestId, StatusCode, Uri,
+};
+
+use crate::net::{Actor, Net, Node};
+use crate::shell::Shell;
+
+/// What a phone is and does.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// User part of its address.
+    pub user: String,
+    /// Its display name; many phones send none.
+    pub name: Option<String>,
+    /// What it calls itself in User-Agent and Server.
+    pub user_agent: String,
+    /// How long it rings before it answers.
+    pub rings: Duration,
+    /// How it answers a text.
+    pub texts: TextAnswer,
+}
+
+impl Script {
+    /// A phone that answers after a second and takes every text.
+    pub fn new(user: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            name: None,
+            user_agent: "Phone/1.0".to_owned(),
+            rings: Duration::from_secs(1),
+            texts: TextAnswer::Status(200),
+        }
+    }
+
+    /// The same with another answer to texts.
+    pub fn answers(mut self, texts: TextAnswer) -> Self {
+        self.texts = texts;
+        self
+    }
+
+    /// The same with a display name.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+}
+
+/// How a phone answers a MESSAGE.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TextAnswer {
+    /// With this status; it shows the text when it is a success.
+    Status(u16),
+    /// Not at all.
+    Silence,
+}
+
+/// A MESSAGE that came.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// When, since the phone was put into the network.
+    pub at: Duration,
+    /// The call in whose dialog it came.
+    pub call: Option<CallKey>,
+    /// Its From.
+    pub from: NameAddr,
+    /// Its Content-Type.
+    pub content_type: String,
+    /// Its body; bytes that are no UTF-8 as U+FFFD.
+    pub text: String,
+    /// Its Call-ID and CSeq: the same for the same request only.
+    pub request: (String, u32),
+}
+
+/// The phone.
+pub struct Phone {
+    shell: Shell,
+    script: Script,
+    began: Instant,
+    ringing: Option<(CallKey, Instant)>,
+    call: Option<CallKey>,
+    texts: Vec<Text>,
+    outcomes: Vec<(RequestId, Option<u16>)>,
+    refused: Option<CallFailure>,
+}
+
+impl Phone {
+    /// Puts a phone into the network.
+    pub fn join(net: &mut Net, script: Script, address: SocketAddr) -> Node<Self> {
+        let now = net.now();
+        let mut shell = Shell::new(address, &script.user_agent, now, net.generator());
+        shell.endpoint.serve(&script.user, false);
+        let phone = Self {
+            shell,
+            script,
+            began: now.monotonic,
+            ringing: None,
+            call: None,
+            texts: Vec::new(),
+            outcomes: Vec::new(),
+            refused: None,
+        };
+        net.add(address, phone)
+    }
+
+    /// The phone's own address.
+    pub fn uri(&self) -> Uri {
+        self.shell.own_uri(&self.script.user)
+    }
+
+    /// Calls somebody.
+    pub fn dial(&mut self, target: &Uri) {
+        let from = NameAddr::new(self.script.name.as_deref(), self.uri());
+        let contact = self.contact();
+        self.shell.dial(target.clone(), from, contact);
+    }
+
+    /// A text in the call's dialog; `None` where there is no call.
+    pub fn say(&mut self, text: &str) -> Option<RequestId> {
+        let call = self.call?;
+        self.shell.message(call, None, Content::text(text))
+    }
+
+    /// A text outside of any dialog.
+    pub fn write_to(&mut self, target: &Uri, text: &str) -> Option<RequestId> {
+        let from = NameAddr::new(self.script.name.as_deref(), self.uri());
+        self.shell.pager_message(target.clone(), None, from, Content::text(text))
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.shell.hang_up(call, None);
+        }
+    }
+
+    /// Answers texts differently from now on.
+    pub fn set_answer(&mut self, texts: TextAnswer) {
+        self.script.texts = texts;
+    }
+
+    /// Every MESSAGE that came, as the phone's user agent handed it over: retransmissions count once.
+    pub fn texts(&self) -> &[Text] {
+        &self.texts
+    }
+
+    /// The texts that the phone took with a 2xx, in order.
+    pub fn shown(&self) -> Vec<&str> {
+        match self.script.texts {
+            TextAnswer::Status(200..300) => {
+                self.texts.iter().map(|text| text.text.as_str()).collect()
+            }
+            TextAnswer::Status(_) | TextAnswer::Silence => Vec::new(),
+        }
+    }
+
+    /// The final status of a text of this phone: `Some(None)` when none came.
+    pub fn outcome(&self, request: RequestId) -> Option<Option<u16>> {
+        self.outcomes.iter().find(|(id, _)| *id == request).map(|(_, status)| *status)
+    }
+
+    /// Every final status that this phone's requests got; `None` where none came.
+    pub fn outcomes(&self) -> Vec<Option<u16>> {
+        self.outcomes.iter().map(|(_, status)| *status).collect()
+    }
+
+    /// Whether a call stands.
+    pub fn is_in_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Why its calls ended, in order.
+    pub fn ended(&self) -> impl Iterator<Item = &EndReason> {
+        self.shell.ended.iter().map(|(_, reason)| reason)
+    }
+
+    /// Why its own call came to nothing.
+    pub fn refused(&self) -> Option<&CallFailure> {
+        self.refused.as_ref()
+    }
+
+    fn contact(&self) -> Contact {
+        Contact { user: self.script.user.clone(), is_focus: false }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let now = self.shell.now.monotonic;
+        match &event {
+            Event::Invited { call, .. } => {
+                let key = call.key();
+                if self.call.is_some() || self.ringing.is_some() {
+                    self.shell.absorb(event);
+                    self.shell.reject(key, Failure::BUSY_HERE);
+                    return;
+                }
+                self.shell.absorb(event);
+                self.shell.ring(key, &self.contact());
+                self.ringing = Some((key, now + self.script.rings));
+                return;
+            }
+            Event::Acked { call, .. } | Event::Answered { call, .. } => {
+                self.call = Some(call.key());
+            }
+            Event::Ended { call, .. } if self.call == Some(*call) => self.call = None,
+            Event::Cancelled { call } if self.ringing.is_some_and(|(key, _)| key == *call) => {
+                self.ringing = None;
+            }
+            Event::Rejected { failure, .. } => self.refused = Some(failure.clone()),
+            Event::Completed { request, outcome, .. } => {
+                let status = match outcome {
+                    Outcome::Answered(response) => Some(response.status.code()),
+                    Outcome::TimedOut | Outcome::Unsendable => None,
+                };
+                self.outcomes.push((*request, status));
+            }
+            Event::Message { message, call, request, .. } => {
+                let (id, call) = (message.id(), *call);
+                self.texts.push(self.note(call, request));
+                self.shell.absorb(event);
+                self.answer_text(id);
+                return;
+            }
+            Event::SubscribeReceived { subscribe, .. } => {
+                let subscribe = subscribe.id();
+                self.shell.absorb(event);
+                let failure = Failure::new(489).expect("489 is a failure");
+                self.shell.execute(conference::SipAct::RejectSubscribe { subscribe, failure });
+                return;
+            }
+            Event::Cancelled { .. }
+            | Event::Ended { .. }
+            | Event::Notified { .. }
+            | Event::Progress { .. }
+            | Event::ReinviteAcked { .. }
+            | Event::Reinvited { .. }
+            | Event::SubscriptionEnded { .. } => {}
+        }
+        self.shell.absorb(event);
+    }
+
+    fn note(&self, call: Option<CallKey>, request: &Request) -> Text {
+        let headers = &request.headers;
+        Text {
+            at: self.shell.now.monotonic - self.began,
+            call,
+            from: headers.from_header().expect("the Endpoint checked From"),
+            content_type: headers.get("Content-Type").unwrap_or_default().to_owned(),
+            text: String::from_utf8_lossy(&request.body).into_owned(),
+            request: (
+                headers.call_id().unwrap_or_default().to_owned(),
+                headers.cseq().expect("the Endpoint checked CSeq").number,
+            ),
+        }
+    }
+
+    fn answer_text(&mut self, id: RequestId) {
+        let Some(message) = self.shell.take_message(id) else { return };
+        match self.script.texts {
+            TextAnswer::Status(status) => {
+                let status = StatusCode::new(status).expect("a script names real statuses");
+                self.shell.endpoint.respond(message, status, &[], self.shell.now.monotonic);
+            }
+            TextAnswer::Silence => drop(message),
+        }
+    }
+}
+
+impl Actor for Phone {
+    fn set_now(&mut self, now: Now) {
+        self.shell.now = now;
+    }
+
+    fn handle_input(&mut self, input: Input<'_>) {
+        self.shell.handle_input(input);
+        if let Some((call, at)) = self.ringing
+            && at <= self.shell.now.monotonic
+        {
+            self.ringing = None;
+            let contact = self.contact();
+            self.shell.accept(call, contact);
+        }
+    }
+
+    fn poll_output(&mut self) -> Output {
+        loop {
+            match self.shell.poll_output() {
+                Output::Event(event) => self.handle_event(event),
+                Output::Timeout(timeout) => {
+                    let answers = self.ringing.map(|(_, at)| at);
+                    return Output::Timeout(Shell::earlier(timeout, answers));
+                }
+                output => return output,
+            }
+        }
+    }
+}
