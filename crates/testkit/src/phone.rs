@@ -123,8 +123,13 @@ impl Phone {
 
     /// A text in the call's dialog; `None` where there is no call.
     pub fn say(&mut self, text: &str) -> Option<RequestId> {
+        self.send(Content::text(text))
+    }
+
+    /// Anything in a MESSAGE in the call's dialog; `None` where there is no call.
+    pub fn send(&mut self, content: Content) -> Option<RequestId> {
         let call = self.call?;
-        self.shell.message(call, None, Content::text(text))
+        self.shell.message(call, None, content)
     }
 
     /// A text outside of any dialog.
