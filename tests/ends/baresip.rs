@@ -1,0 +1,174 @@
+//! Debian's baresip as a participant: a file as its microphone, sndfile as its ear, controlled by its own JSON.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use serde_json::json;
+use testkit::tones;
+
+use super::process::{Program, free_port, within};
+
+/// One running baresip.
+pub struct Baresip {
+    /// Its own address.
+    pub uri: String,
+    folder: PathBuf,
+    control: TcpStream,
+    console: Arc<Mutex<Vec<u8>>>,
+    program: Program,
+}
+
+impl Baresip {
+    /// Starts one that answers every call, plays a tone, and texts to `conference`.
+    pub fn start(
+        folder: &Path,
+        user: &str,
+        ip: IpAddr,
+        codec: &str,
+        tone_hz: f64,
+        conference: &str,
+    ) -> Self {
+        let folder = folder.join(user);
+        fs::create_dir_all(&folder).unwrap();
+        let address = SocketAddr::new(ip, free_port(ip));
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let control = SocketAddr::new(loopback, free_port(loopback));
+        let console = SocketAddr::new(loopback, free_port(loopback));
+        write_tone(&folder.join("tone.wav"), tone_hz);
+        let uri = format!("sip:{user}@{address}");
+        let account = format!("<{uri}>;regint=0;answermode=auto;audio_codecs={codec}\n");
+        fs::write(folder.join("accounts"), account).unwrap();
+        fs::write(folder.join("contacts"), format!("\"Conference\" <{conference}>\n")).unwrap();
+        fs::write(folder.join("config"), config(&folder, address, control, console)).unwrap();
+        let mut command = Command::new("baresip");
+        let program = Program::start(user, command.arg("-f").arg(&folder).arg("-v"));
+        let control = connect(control).unwrap_or_else(|| panic!("{}", program.tail()));
+        let console = listen(connect(console).unwrap_or_else(|| panic!("{}", program.tail())));
+        // What it reports is not needed, but must be read: it stops when nobody does.
+        listen(control.try_clone().unwrap());
+        Self { uri, folder, control, console, program }
+    }
+
+    /// Calls somebody.
+    pub fn dial(&mut self, uri: &str) {
+        self.control("dial", uri);
+    }
+
+    /// Puts its call on hold.
+    pub fn hold(&mut self) {
+        self.control("hold", "");
+    }
+
+    /// Takes its call back.
+    pub fn resume(&mut self) {
+        self.control("resume", "");
+    }
+
+    /// Texts the conference, outside of the call's dialog as baresip always does.
+    pub fn text(&mut self, text: &str) {
+        self.control("message", text);
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&mut self) {
+        self.control("hangup", "");
+    }
+
+    /// Every text it showed, without the sender's address and the quotes.
+    pub fn shown(&self) -> Vec<String> {
+        let console = String::from_utf8_lossy(&self.console.lock().unwrap()).into_owned();
+        console
+            .split('\r')
+            .filter(|line| line.starts_with("sip:"))
+            .filter_map(|line| {
+                let (_, text) = line.split_once(": \"")?;
+                Some(text.trim_end_matches('\n').strip_suffix('"')?.to_owned())
+            })
+            .collect()
+    }
+
+    /// What it hears, as it is written.
+    pub fn recording(&self) -> PathBuf {
+        let files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut heard: Vec<PathBuf> =
+            files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).collect();
+        heard.sort();
+        heard.pop().unwrap_or_else(|| panic!("it records nothing\n{}", self.program.tail()))
+    }
+
+    /// Its last lines.
+    pub fn tail(&self) -> String {
+        self.program.tail()
+    }
+
+    fn control(&mut self, command: &str, parameters: &str) {
+        let request = json!({"command": command, "params": parameters, "token": "t"}).to_string();
+        let request = format!("{}:{request},", request.len());
+        self.control.write_all(request.as_bytes()).expect("baresip reads");
+    }
+}
+
+fn config(folder: &Path, sip: SocketAddr, control: SocketAddr, console: SocketAddr) -> String {
+    let folder = folder.display();
+    let rtp = free_port(sip.ip()) & !1;
+    let (ip, last_rtp) = (sip.ip(), rtp.saturating_add(20));
+    let modules = ["g711", "opus", "aufile", "aubridge", "sndfile", "cons"];
+    let applications = ["contact", "menu", "ctrl_tcp"];
+    let mut text = format!(
+        "sip_listen {sip}\nnet_interface {ip}\nrtp_ports {rtp}-{last_rtp}\n\
+         audio_source aufile,{folder}/tone.wav\nausrc_srate 48000\nausrc_channels 1\n\
+         audio_player aubridge,ear\nauplay_srate 48000\nauplay_channels 1\naudio_alert aubridge,bell\n\
+         snd_path {folder}\nstatmode_default off\nctrl_tcp_listen {control}\ncons_listen {console}\n\
+         module_path /usr/lib/baresip/modules\nmodule_tmp account.so\n"
+    );
+    text.extend(modules.map(|module| format!("module {module}.so\n")));
+    text.extend(applications.map(|module| format!("module_app {module}.so\n")));
+    text
+}
+
+/// Three minutes of a tone: longer than any call here.
+fn write_tone(path: &Path, tone_hz: f64) {
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut writer = WavWriter::create(path, spec).unwrap();
+    for sample in tones::sine(tone_hz, -20.0, 48_000, 48_000 * 180) {
+        writer.write_sample(sample).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+fn connect(address: SocketAddr) -> Option<TcpStream> {
+    let mut stream = None;
+    within(Duration::from_secs(5), || {
+        stream = TcpStream::connect(address).ok();
+        stream.is_some()
+    });
+    stream
+}
+
+/// Keeps everything that a stream says.
+fn listen(mut stream: TcpStream) -> Arc<Mutex<Vec<u8>>> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&heard);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = stream.read(&mut buffer) {
+            if length == 0 {
+                return;
+            }
+            kept.lock().unwrap().extend_from_slice(&buffer[..length]);
+        }
+    });
+    heard
+}
