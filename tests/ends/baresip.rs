@@ -88,8 +88,9 @@ impl Baresip {
             .split('\r')
             .filter(|line| line.starts_with("sip:"))
             .filter_map(|line| {
+                // Its log goes to the same console: what follows the closing quote is not the text's.
                 let (_, text) = line.split_once(": \"")?;
-                Some(text.trim_end_matches('\n').strip_suffix('"')?.to_owned())
+                Some(text[..text.rfind("\"\n")?].to_owned())
             })
             .collect()
     }
@@ -101,11 +102,6 @@ impl Baresip {
             files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).collect();
         heard.sort();
         heard.pop().unwrap_or_else(|| panic!("it records nothing\n{}", self.program.tail()))
-    }
-
-    /// Its last lines.
-    pub fn tail(&self) -> String {
-        self.program.tail()
     }
 
     fn control(&mut self, command: &str, parameters: &str) {

@@ -83,6 +83,11 @@ impl Cli {
         self.program.wait(Duration::from_secs(5))
     }
 
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.program.wait(limit)
+    }
+
     /// Every event so far. A line that is no JSON object fails the test: the contract says there is none.
     pub fn events(&self) -> Vec<Value> {
         let lines = self.program.lines();

@@ -64,9 +64,9 @@ pub fn assert_hears(end: &str, path: &Path, others: &[f64], own: Option<(f64, f6
     let levels: Vec<String> =
         others.iter().map(|hz| format!("{hz} Hz {:.1}", window.level_dbov(*hz))).collect();
     let own_level = own.map(|(hz, _)| window.level_dbov(hz));
-    let of_itself = own.zip(own_level).map_or_else(String::new, |((hz, _), level)| {
-        format!(", itself ({hz} Hz) {level:.1}")
-    });
+    let of_itself = own
+        .zip(own_level)
+        .map_or_else(String::new, |((hz, _), level)| format!(", itself ({hz} Hz) {level:.1}"));
     println!("{end} hears in dBov: {}{of_itself}", levels.join(", "));
     for hz in others {
         let level = window.level_dbov(*hz);

@@ -21,7 +21,14 @@ pub const CUE: &str = "your turn, Erin";
 
 impl Sipp {
     /// Calls `user` at `host` as Erin, plays a tone, and writes `text` when it is cued.
-    pub fn call(folder: &Path, ip: IpAddr, host: SocketAddr, user: &str, tone_hz: f64, text: &str) -> Self {
+    pub fn call(
+        folder: &Path,
+        ip: IpAddr,
+        host: SocketAddr,
+        user: &str,
+        tone_hz: f64,
+        text: &str,
+    ) -> Self {
         let folder = folder.join("sipp");
         fs::create_dir_all(&folder).unwrap();
         // A whole number of turns in a second, so that the loop has no seam.
@@ -74,7 +81,8 @@ impl Sipp {
     }
 }
 
-/// The scenario. Every request in the dialog differs in its first line, CSeq and body only.
+/// The scenario. Every request in the dialog differs in its first line, CSeq and body only. No step stands between two
+/// receiving ones that takes a turn of its own: what came meanwhile would be unexpected to sipp.
 fn scenario_of(tone: &Path, text: &str) -> String {
     let request = |method: &str, target: &str, to: &str, number: u32, rest: &str| {
         format!(
@@ -92,8 +100,7 @@ fn scenario_of(tone: &Path, text: &str) -> String {
          m=audio [rtpstream_audio_port] RTP/AVP 0\na=rtpmap:0 PCMU/8000\n";
     let empty = "Content-Length: 0\n\n";
     let body = format!("Content-Type: text/plain;charset=UTF-8\nContent-Length: [len]\n\n{text}");
-    let invite =
-        request("INVITE", "sip:[service]@[remote_ip]:[remote_port]", "", 1, offer);
+    let invite = request("INVITE", "sip:[service]@[remote_ip]:[remote_port]", "", 1, offer);
     let ack = request("ACK", "[next_url]", "[peer_tag_param]", 1, empty);
     let message = request("MESSAGE", "[next_url]", "[peer_tag_param]", 2, &body);
     let ok = "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n\
@@ -106,24 +113,34 @@ fn scenario_of(tone: &Path, text: &str) -> String {
 {invite}]]></send>
   <recv response="100" optional="true"/>
   <recv response="180" optional="true"/>
-  <recv response="200" rrs="true"/>
+  <recv response="200" rrs="true">
+    <action><exec rtp_stream="{tone},-1,0"/></action>
+  </recv>
   <send><![CDATA[
 {ack}]]></send>
-  <nop><action><exec rtp_stream="{tone},-1,0"/></action></nop>
   <label id="1"/>
   <recv request="BYE" optional="true" next="3"/>
   <recv request="OPTIONS" optional="true" next="4"/>
-  <recv request="MESSAGE">
+  <recv request="MESSAGE" next="2" test="cue">
     <action><ereg regexp="{CUE}" search_in="body" check_it="false" assign_to="cue"/></action>
   </recv>
-  <send next="2" test="cue"><![CDATA[
+  <send next="1"><![CDATA[
 {ok}]]></send>
-  <nop next="1"/>
   <label id="2"/>
+  <send><![CDATA[
+{ok}]]></send>
   <send retrans="500"><![CDATA[
 {message}]]></send>
   <recv response="202"/>
-  <nop next="1"/>
+  <label id="5"/>
+  <recv request="BYE" optional="true" next="3"/>
+  <recv request="OPTIONS" optional="true" next="6"/>
+  <recv request="MESSAGE"/>
+  <send next="5"><![CDATA[
+{ok}]]></send>
+  <label id="6"/>
+  <send next="5"><![CDATA[
+{ok}]]></send>
   <label id="4"/>
   <send next="1"><![CDATA[
 {ok}]]></send>

@@ -17,7 +17,7 @@ pub struct Watcher {
     address: SocketAddr,
     socket: Arc<UdpSocket>,
     heard: Arc<Mutex<Heard>>,
-    _sound: UdpSocket,
+    sound: UdpSocket,
 }
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Watcher {
         let heard = Arc::new(Mutex::new(Heard::default()));
         hear_datagrams(&socket, &heard);
         hear_connections(listener, &heard);
-        let watcher = Self { address, socket, heard, _sound: sound };
+        let watcher = Self { address, socket, heard, sound: sound };
         watcher.call(focus, conference);
         watcher
     }
@@ -70,7 +70,7 @@ impl Watcher {
     }
 
     fn call(&self, focus: SocketAddr, conference: &str) {
-        let (ip, rtp) = (self.address.ip(), self._sound.local_addr().unwrap().port());
+        let (ip, rtp) = (self.address.ip(), self.sound.local_addr().unwrap().port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let offer = format!(
             "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nt=0 0\r\nm=audio {rtp} RTP/AVP 0\r\n\
@@ -89,7 +89,13 @@ impl Watcher {
             )
         };
         let allow = "Allow: INVITE, ACK, BYE, MESSAGE, NOTIFY, OPTIONS\r\n";
-        let invite = head("INVITE", "call", "", &format!("{allow}Content-Type: application/sdp\r\n"), &offer);
+        let invite = head(
+            "INVITE",
+            "call",
+            "",
+            &format!("{allow}Content-Type: application/sdp\r\n"),
+            &offer,
+        );
         let answer = self.ask(focus, &invite, "INVITE");
         assert!(answer.status.is_success(), "the watcher was refused: {}", answer.status.code());
         let to = answer.headers.to_header().expect("an answer has a To");
@@ -160,7 +166,7 @@ fn hear_stream(mut stream: TcpStream, heard: &Mutex<Heard>) {
         while let Some(Ok(frame)) = framer.next_frame() {
             let answer = match frame {
                 Frame::Message(bytes) => hear(&bytes, heard),
-                Frame::KeepAlive { .. } => None,
+                Frame::Ping => None,
             };
             if let Some(answer) = answer {
                 let _ = stream.write_all(&answer);
@@ -179,7 +185,8 @@ fn hear(bytes: &[u8], heard: &Mutex<Heard>) -> Option<Vec<u8>> {
         }
         Ok(Message::Request(request)) => {
             let is_again = heard.requests.iter().any(|other| {
-                other.headers.get("Via") == request.headers.get("Via") && other.method == request.method
+                other.headers.get("Via") == request.headers.get("Via")
+                    && other.method == request.method
             });
             let answer = request.response(StatusCode::OK, None).to_bytes().to_vec();
             let is_ack = request.method == Method::Ack;

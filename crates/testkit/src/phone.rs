@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use conference::Now;
 use sip_core::{
-    CallFailure, CallKey, Contact, Content, EndReason, Event, Failure, Input, NameAddr, Outcome,
-    Output, Request, RequestId, StatusCode, Uri,
+    CallFailure, CallKey, Contact, Content, EndReason, Event, Failure, Input, Message, Method,
+    NameAddr, Outcome, Output, Request, RequestId, StatusCode, Uri,
 };
 
 use crate::net::{Actor, Net, Node};
@@ -276,6 +276,15 @@ impl Phone {
     }
 }
 
+fn is_answer_to_text(contents: &[u8]) -> bool {
+    match Message::parse(contents) {
+        Ok(Message::Response(response)) => {
+            response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Message)
+        }
+        Ok(Message::Request(_)) | Err(_) => false,
+    }
+}
+
 impl Actor for Phone {
     fn set_now(&mut self, now: Now) {
         self.shell.now = now;
@@ -300,6 +309,10 @@ impl Actor for Phone {
                     let answers = self.ringing.map(|(_, at)| at);
                     return Output::Timeout(Shell::earlier(timeout, answers));
                 }
+                // The Endpoint itself answers 500 in the end; a silent phone does not even do that.
+                Output::Transmit(transmit)
+                    if self.script.texts == TextAnswer::Silence
+                        && is_answer_to_text(&transmit.contents) => {}
                 output => return output,
             }
         }

@@ -346,19 +346,18 @@ impl Shell {
         offer: &[u8],
     ) -> Vec<Command> {
         let now = self.now.monotonic;
-        let contact = self.contacts.get(&call).cloned();
-        let (Some(negotiator), Some(contact)) = (self.media.get_mut(&call), contact) else {
+        let Some(negotiator) = self.media.get_mut(&call) else {
             self.endpoint.reject_reinvite(reinvite, sip_core::Failure::NOT_ACCEPTABLE_HERE, now);
             return Vec::new();
         };
         if offer.is_empty() {
             let offer = negotiator.offer();
-            self.endpoint.accept_reinvite(reinvite, contact, offer, now);
+            self.endpoint.accept_reinvite(reinvite, offer, now);
             return Vec::new();
         }
         match negotiator.answer(offer) {
             Ok((answer, agreed)) => {
-                self.endpoint.accept_reinvite(reinvite, contact, answer, now);
+                self.endpoint.accept_reinvite(reinvite, answer, now);
                 let held = agreed.held_by_peer;
                 let state = if held { MediaState::HeldByPeer } else { MediaState::Active };
                 vec![Command::Media { call, state }]
