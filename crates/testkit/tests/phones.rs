@@ -101,3 +101,56 @@ fn the_same_seed_gives_the_same_run_and_another_another() {
     assert!(run(5) == run(5), "two runs of one seed differ");
     assert!(run(5) != run(6), "the seed does not matter");
 }
+
+#[test]
+fn a_call_over_tcp_carries_long_texts_whole() {
+    let mut net = Net::new(3);
+    let address = |last| SocketAddr::from(([192, 0, 2, last], 5060));
+    let anna = Phone::join(&mut net, Script::new("anna"), address(1));
+    let bob = Phone::join(&mut net, Script::new("bob"), address(2));
+    // Nothing gets through by UDP.
+    net.set_all_links(Link { loss: 1.0, ..Link::default() });
+    let mut target = net.at(bob).uri();
+    target.params.set("transport", Some("tcp"));
+    net.act(anna, |anna| anna.dial(&target));
+    net.run_for(Duration::from_secs(2));
+    assert!(net.at(anna).is_in_call() && net.at(bob).is_in_call());
+    let long = "0123456789abcdef".repeat(500);
+    let request = net.act(anna, |anna| anna.say(&long)).unwrap();
+    net.act(bob, |bob| bob.say("short"));
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(net.at(anna).outcome(request), Some(Some(200)));
+    assert_eq!(net.at(bob).shown(), [long]);
+    assert_eq!(net.at(anna).shown(), ["short"]);
+}
+
+/// Anna, and Bob who refuses TCP.
+fn without_tcp() -> (Net, Node<Phone>, Node<Phone>) {
+    let mut net = Net::new(3);
+    let address = |last| SocketAddr::from(([192, 0, 2, last], 5060));
+    let anna = Phone::join(&mut net, Script::new("anna"), address(1));
+    let bob = Phone::join(&mut net, Script::new("bob"), address(2));
+    net.set_takes_tcp(bob, false);
+    (net, anna, bob)
+}
+
+#[test]
+fn a_call_by_tcp_to_somebody_who_refuses_it_comes_to_nothing() {
+    let (mut net, anna, bob) = without_tcp();
+    let mut target = net.at(bob).uri();
+    target.params.set("transport", Some("tcp"));
+    net.act(anna, |anna| anna.dial(&target));
+    net.run_for(Duration::from_secs(40));
+    assert!(net.at(anna).refused().is_some());
+}
+
+#[test]
+fn a_text_too_long_for_a_datagram_goes_as_one_where_tcp_is_refused() {
+    let (mut net, anna, bob) = without_tcp();
+    let long = "0123456789abcdef".repeat(100);
+    let target = net.at(bob).uri();
+    let request = net.act(anna, |anna| anna.write_to(&target, &long)).unwrap();
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(net.at(anna).outcome(request), Some(Some(200)));
+    assert_eq!(net.at(bob).shown(), [long]);
+}
