@@ -69,9 +69,10 @@ impl Host {
         self.carry_out();
     }
 
-    /// Calls somebody into the conference.
-    pub fn invite(&mut self, target: &Uri) {
-        self.command(Command::Invite { target: AnyUri::Sip(target.clone()), name: None });
+    /// Calls somebody into the conference, by the name that Alice knows, where she knows one.
+    pub fn invite(&mut self, target: &Uri, name: Option<&str>) {
+        let target = AnyUri::Sip(target.clone());
+        self.command(Command::Invite { target, name: name.map(str::to_owned) });
     }
 
     /// Writes a line to everyone.

@@ -114,6 +114,11 @@ impl Phone {
         self.shell.own_uri(&self.script.user)
     }
 
+    /// Its display name.
+    pub fn name(&self) -> Option<&str> {
+        self.script.name.as_deref()
+    }
+
     /// Calls somebody.
     pub fn dial(&mut self, target: &Uri) {
         let from = NameAddr::new(self.script.name.as_deref(), self.uri());

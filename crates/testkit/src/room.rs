@@ -33,8 +33,8 @@ impl Room {
             .map(|(script, address)| Phone::join(&mut net, script, address))
             .collect();
         for phone in &phones {
-            let uri = net.at(*phone).uri();
-            net.act(host, |host| host.invite(&uri));
+            let (uri, name) = (net.at(*phone).uri(), net.at(*phone).name().map(str::to_owned));
+            net.act(host, |host| host.invite(&uri, name.as_deref()));
         }
         let all = phones.len() + 1;
         let met = net.run_until(Duration::from_secs(10), |net| net.at(host).connected() == all);
