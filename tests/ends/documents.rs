@@ -11,8 +11,9 @@ pub fn assert_valid(documents: &[String], folder: &Path) {
     assert!(documents.len() >= 4, "only {} documents came", documents.len());
     let mut last_version = None;
     for document in documents {
-        if let Err(why) = conference::info::check(document.as_bytes()) {
-            panic!("{why:?} in\n{document}");
+        match conference::info::check(document.as_bytes()) {
+            Ok(breaches) => assert!(breaches.is_empty(), "{breaches:?} in\n{document}"),
+            Err(error) => panic!("{error} in\n{document}"),
         }
         let version = version(document);
         let expected = last_version.map_or(version, |last: u32| last + 1);

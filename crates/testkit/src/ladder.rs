@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sip_core::{Message, Transport};
 
 /// What became of a message.
@@ -36,6 +37,8 @@ pub struct Step {
     pub transport: Transport,
     /// Start line, CSeq and the head of the Call-ID; for bytes that are no SIP message their number.
     pub summary: String,
+    /// All of it.
+    pub contents: Bytes,
     /// What became of it.
     pub fate: Fate,
 }

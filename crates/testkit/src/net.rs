@@ -446,11 +446,12 @@ impl Net {
         from: SocketAddr,
         to: SocketAddr,
         transport: Transport,
-        contents: &[u8],
+        contents: &Bytes,
         fate: Fate,
     ) {
         let summary = ladder::summary(contents);
-        self.ladder.push(Step { at: self.elapsed(), from, to, transport, summary, fate });
+        let contents = contents.clone();
+        self.ladder.push(Step { at: self.elapsed(), from, to, transport, summary, contents, fate });
     }
 
     fn seat_of(&self, address: SocketAddr) -> Option<usize> {

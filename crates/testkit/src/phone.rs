@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use conference::Now;
+use sip_core::sdp::Direction;
 use sip_core::{
     CallFailure, CallKey, Contact, Content, EndReason, Event, Failure, Input, Message, Method,
     NameAddr, Outcome, Output, Request, RequestId, StatusCode, Uri,
@@ -141,6 +142,14 @@ impl Phone {
     pub fn write_to(&mut self, target: &Uri, text: &str) -> Option<RequestId> {
         let from = NameAddr::new(self.script.name.as_deref(), self.uri());
         self.shell.pager_message(target.clone(), None, from, Content::text(text))
+    }
+
+    /// Puts its call on hold (RFC 3264 §8.4), or takes it back.
+    pub fn hold(&mut self, on: bool) {
+        if let Some(call) = self.call {
+            let direction = if on { Direction::SendOnly } else { Direction::SendRecv };
+            self.shell.reinvite(call, direction);
+        }
     }
 
     /// Hangs up.

@@ -8,11 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use conference::{Command, MediaState, Now, SipAct};
 use rand::RngCore;
-use sip_core::sdp::{AudioFormat, LocalAudio, Negotiator};
+use sip_core::sdp::{AudioFormat, Direction, LocalAudio, Negotiator};
 use sip_core::{
     AwaitingAck, CallKey, Config, Confirmed, Contact, Content, Early, EndReason, Endpoint, Event,
-    Flow, Host, Incoming, Input, Invite, NameAddr, Output, PagerMessage, PendingMessage,
-    PendingSubscribe, RequestId, Subscribe, Transport, Uri,
+    Flow, Host, Incoming, Input, Invite, Method, NameAddr, Outcome, Output, PagerMessage,
+    PendingMessage, PendingSubscribe, RequestId, Subscribe, Transport, Uri,
 };
 
 /// The Endpoint and everything that the engine remembers beside it.
@@ -150,6 +150,18 @@ impl Shell {
         }
     }
 
+    /// Offers a call's session anew.
+    pub fn reinvite(&mut self, key: CallKey, direction: Direction) {
+        let (Some(call), Some(contact)) = (self.confirmed.get(&key), self.contacts.get(&key))
+        else {
+            return;
+        };
+        let Some(negotiator) = self.media.get_mut(&key) else { return };
+        negotiator.set_direction(direction);
+        let offer = negotiator.offer();
+        self.endpoint.reinvite(call, contact.clone(), offer, self.now.monotonic);
+    }
+
     /// A text in a call's dialog.
     pub fn message(
         &mut self,
@@ -218,6 +230,12 @@ impl Shell {
                 self.ended.push((call, reason));
             }
             Event::Rejected { call, .. } | Event::Cancelled { call } => self.forget(call),
+            Event::Completed { call: Some(call), outcome: Outcome::Answered(response), .. } => {
+                let is_offer = response.headers.cseq().is_ok_and(|it| it.method == Method::Invite);
+                if is_offer && response.status.is_success() {
+                    self.read_answer(call, &response.body);
+                }
+            }
             Event::Completed { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
