@@ -295,6 +295,16 @@ impl Endpoint {
         (transactions, self.calls.len(), self.pending.len(), self.subscriptions.len())
     }
 
+    /// Whether no request of ours waits for its answer: then nothing is lost by ending now.
+    pub fn is_quiet(&self) -> bool {
+        self.clients.values().all(|client| match &client.machine {
+            ClientMachine::Invite(machine) => {
+                matches!(machine, ClientInvite::Completed { .. } | ClientInvite::Accepted { .. })
+            }
+            ClientMachine::Other(machine) => matches!(machine, ClientOther::Completed { .. }),
+        })
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         while let Some((at, due)) = self.due.first().copied() {
             if at > now {

@@ -1,1 +1,218 @@
-//! The tokio driver of sip-core: UDP and TCP sockets, IPv4 and IPv6.
+//! The tokio driver of sip-core: UDP and TCP on one port, IPv4 and IPv6. It moves bytes and answers where a host is;
+//! it decides nothing (RFC 3261 §18).
+
+mod connection;
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transmit, Transport};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+
+pub use resolve::{local_towards, resolve};
+
+use connection::Connections;
+
+/// Received things that wait for the engine; beyond that the sockets wait.
+const MAX_WAITING: usize = 4096;
+const MAX_DATAGRAM: usize = 65_535;
+/// Peers whose way is remembered.
+const MAX_ROUTES: usize = 4096;
+
+/// Why no port could be had.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The wished port is taken.
+    #[error("port {port} is used by another program")]
+    PortTaken {
+        /// Which.
+        port: u16,
+    },
+    /// Anything else, such as an address that is not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Unusable {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Something came in.
+#[derive(Debug)]
+pub enum Received {
+    /// A connection opened or closed.
+    Connection {
+        /// Which.
+        connection: ConnectionId,
+        /// How.
+        change: ConnectionChange,
+    },
+    /// A datagram.
+    Datagram {
+        /// From.
+        source: SocketAddr,
+        /// The concrete address of ours.
+        destination: SocketAddr,
+        /// Its bytes.
+        contents: Vec<u8>,
+    },
+    /// Bytes of a connection.
+    Stream {
+        /// Which.
+        connection: ConnectionId,
+        /// The bytes.
+        contents: Vec<u8>,
+    },
+    /// A datagram could not be sent.
+    Unreachable {
+        /// To.
+        destination: SocketAddr,
+    },
+}
+
+/// The sockets of one user agent.
+#[derive(Debug)]
+pub struct Driver {
+    udp: Arc<UdpSocket>,
+    address: SocketAddr,
+    received: mpsc::Receiver<Received>,
+    sender: mpsc::Sender<Received>,
+    connections: Connections,
+}
+
+impl Driver {
+    /// Listens on UDP and TCP of the same port (RFC 3261 §18). Port 0 takes any free one.
+    pub async fn bind(listen: SocketAddr) -> Result<Self, BindError> {
+        let attempts = if listen.port() == 0 { 32 } else { 1 };
+        let mut last = None;
+        for _ in 0..attempts {
+            match bind_both(listen) {
+                Ok((udp, tcp)) => return Ok(Self::start(udp, tcp, listen)),
+                Err(error) => last = Some(error),
+            }
+        }
+        let source = last.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrInUse));
+        if source.kind() == io::ErrorKind::AddrInUse {
+            return Err(BindError::PortTaken { port: listen.port() });
+        }
+        Err(BindError::Unusable { address: listen, source })
+    }
+
+    fn start(udp: UdpSocket, tcp: TcpListener, listen: SocketAddr) -> Self {
+        let address = udp.local_addr().unwrap_or(listen);
+        let udp = Arc::new(udp);
+        let (sender, received) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(read_datagrams(udp.clone(), address, sender.clone()));
+        let connections = Connections::new(sender.clone(), address);
+        connections.accept(tcp);
+        Self { udp, address, received, sender, connections }
+    }
+
+    /// Where it listens; the address may be the unspecified one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next thing that came in. Cancel safe.
+    pub async fn receive(&mut self) -> Option<Received> {
+        self.received.recv().await
+    }
+
+    /// The next thing that is there already.
+    pub fn try_receive(&mut self) -> Option<Received> {
+        self.received.try_recv().ok()
+    }
+
+    /// Sends. Nothing waits: a datagram the system cannot take is lost as on the wire, and the transaction repeats it.
+    pub fn send(&mut self, transmit: &Transmit) {
+        if let (Transport::Tcp, Some(connection)) =
+            (transmit.flow.transport, transmit.flow.connection)
+        {
+            self.connections.send(connection, transmit.contents.clone());
+            return;
+        }
+        let destination = transmit.flow.remote;
+        if let Err(error) = self.udp.try_send_to(&transmit.contents, destination) {
+            tracing::debug!(%error, "a datagram was not sent");
+            let lasting =
+                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            if lasting {
+                let _ = self.sender.try_send(Received::Unreachable { destination });
+            }
+        }
+    }
+
+    /// Opens a connection; [`Received::Connection`] tells how that went.
+    pub fn connect(&mut self, connect: &Connect) {
+        self.connections.connect(connect);
+    }
+}
+
+fn bind_both(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let domain = Domain::for_address(listen);
+    let udp = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    udp.set_nonblocking(true)?;
+    // Bursts of a large conference wait in the kernel, not on the floor.
+    let _ = udp.set_recv_buffer_size(1 << 20);
+    udp.bind(&listen.into())?;
+    let udp = UdpSocket::from_std(udp.into())?;
+    let address = SocketAddr::new(listen.ip(), udp.local_addr()?.port());
+    let tcp = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    tcp.set_nonblocking(true)?;
+    tcp.set_reuse_address(true)?;
+    tcp.bind(&address.into())?;
+    tcp.listen(128)?;
+    Ok((udp, TcpListener::from_std(tcp.into())?))
+}
+
+async fn read_datagrams(udp: Arc<UdpSocket>, address: SocketAddr, sender: mpsc::Sender<Received>) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut routes = BTreeMap::new();
+    loop {
+        let (length, source) = match udp.recv_from(&mut buffer).await {
+            Ok(read) => read,
+            Err(error) => {
+                // ICMP errors of earlier datagrams surface here; the socket itself goes on.
+                tracing::debug!(%error, "reading a datagram");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        let destination = destination(address, source, &mut routes);
+        let contents = buffer[..length].to_vec();
+        if sender.send(Received::Datagram { source, destination, contents }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The address of ours that a peer's datagram came to: the bound one, or the one towards that peer.
+fn destination(
+    bound: SocketAddr,
+    source: SocketAddr,
+    routes: &mut BTreeMap<IpAddr, IpAddr>,
+) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    if let Some(ip) = routes.get(&source.ip()) {
+        return SocketAddr::new(*ip, bound.port());
+    }
+    let ip = local_towards(source).unwrap_or(bound.ip());
+    if routes.len() >= MAX_ROUTES {
+        routes.clear();
+    }
+    routes.insert(source.ip(), ip);
+    SocketAddr::new(ip, bound.port())
+}
+
+fn tcp_flow(local: SocketAddr, remote: SocketAddr, connection: ConnectionId) -> Flow {
+    Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) }
+}

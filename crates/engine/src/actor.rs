@@ -1,0 +1,365 @@
+//! The engine's loop: it routes between sockets, endpoint, session, media and the user. `actor/commands` does what the
+//! user wants, `actor/events` what happened on the wire, `actor/effects` what the session wants.
+
+mod commands;
+mod effects;
+mod events;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use media::io::{Session as Sound, SessionConfig};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use sip_core::{
+    CallKey, DnsAnswer, Endpoint, Input, NameAddr, Output, PendingMessage, PendingSubscribe,
+    RequestId, Transport, Uri,
+};
+use sip_net::{BindError, Driver, Received};
+use tokio::sync::{Notify, mpsc};
+
+use crate::calls::Calls;
+use crate::journal::Journal;
+use crate::session::Session;
+use crate::{
+    CallRecord, Command, Event, IncomingId, Levels, RecordKind, Settings, accounts, notice,
+};
+
+/// Levels are told at most this often.
+const LEVEL_TICK: Duration = Duration::from_millis(50);
+/// BYEs and their answers get this long when the engine ends.
+const FAREWELL: Duration = Duration::from_millis(700);
+
+/// A host was looked up for a call.
+struct Found {
+    purpose: Purpose,
+    answer: DnsAnswer,
+}
+
+/// What it was looked up for.
+enum Purpose {
+    /// A call of the user's.
+    Call { target: Uri },
+    /// A participant of the conference.
+    Dial { act: Box<conference::SipAct> },
+}
+
+/// A call that rings here.
+struct Ringing {
+    call: CallKey,
+    name: String,
+    uri: String,
+    since: i64,
+}
+
+/// What will be written into the history when the session ends.
+struct Story {
+    record: CallRecord,
+    connected: Option<Instant>,
+}
+
+struct Actor {
+    settings: Settings,
+    endpoint: Endpoint,
+    driver: Driver,
+    rng: StdRng,
+    events: mpsc::UnboundedSender<Event>,
+    levels: Arc<Mutex<Levels>>,
+    calls: Calls,
+    session: Option<Session>,
+    sound: Option<Sound>,
+    muted: bool,
+    story: Option<Story>,
+    ringing: BTreeMap<IncomingId, Ringing>,
+    next_incoming: u32,
+    next_line: u64,
+    messages: BTreeMap<RequestId, PendingMessage>,
+    subscribes: BTreeMap<RequestId, PendingSubscribe>,
+    found: mpsc::UnboundedSender<Found>,
+    journal: Journal,
+    own: NameAddr,
+    cname: String,
+}
+
+/// Runs until the last handle is gone or `quit` is notified.
+pub(crate) async fn run(
+    settings: Settings,
+    mut commands: mpsc::Receiver<Command>,
+    events: mpsc::UnboundedSender<Event>,
+    levels: Arc<Mutex<Levels>>,
+    quit: Arc<Notify>,
+) {
+    let (driver, hint) = match bind(&settings).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            let _ = events.send(Event::Fatal { text: notice::cannot_listen(&error) });
+            return;
+        }
+    };
+    let (found, mut looked_up) = mpsc::unbounded_channel();
+    let mut actor = Actor::new(settings, driver, events, levels, found);
+    actor.tell(Event::Ready { uri: actor.own.uri.to_string(), hint });
+    let mut tick = tokio::time::interval(LEVEL_TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        let wake = actor.next_wake();
+        tokio::select! {
+            received = actor.driver.receive() => match received {
+                Some(received) => actor.receive(received),
+                None => break,
+            },
+            command = commands.recv() => match command {
+                Some(command) => actor.command(command),
+                None => break,
+            },
+            Some(found) = looked_up.recv() => actor.looked_up(found),
+            () = sleep_until(wake) => actor.timeout(),
+            _ = tick.tick(), if actor.sound.is_some() => actor.tick(),
+            () = quit.notified() => break,
+        }
+        actor.pump();
+    }
+    actor.farewell().await;
+}
+
+async fn bind(settings: &Settings) -> Result<(Driver, Option<String>), BindError> {
+    match Driver::bind(settings.listen).await {
+        Err(BindError::PortTaken { port }) if settings.fall_back_to_free_port => {
+            let mut listen = settings.listen;
+            for next in port.saturating_add(2)..port.saturating_add(40) {
+                listen.set_port(next);
+                if let Ok(driver) = Driver::bind(listen).await {
+                    return Ok((driver, Some(notice::other_port(port, next))));
+                }
+            }
+            listen.set_port(0);
+            let driver = Driver::bind(listen).await?;
+            let hint = notice::other_port(port, driver.address().port());
+            Ok((driver, Some(hint)))
+        }
+        bound => bound.map(|driver| (driver, None)),
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Actor {
+    fn new(
+        settings: Settings,
+        driver: Driver,
+        events: mpsc::UnboundedSender<Event>,
+        levels: Arc<Mutex<Levels>>,
+        found: mpsc::UnboundedSender<Found>,
+    ) -> Self {
+        let mut rng = StdRng::from_os_rng();
+        let seed = StdRng::from_rng(&mut rng);
+        let mut endpoint = Endpoint::new(sip_core::Config::default(), Box::new(seed));
+        endpoint.serve(&settings.user, false);
+        let address = accounts::reachable(driver.address());
+        let own =
+            NameAddr::new(Some(&settings.name), Uri::from_address(Some(&settings.user), address));
+        let journal = Journal::open(settings.data_folder.clone(), events.clone());
+        let cname = format!("{:016x}", rng.next_u64());
+        Self {
+            settings,
+            endpoint,
+            driver,
+            rng,
+            events,
+            levels,
+            calls: Calls::default(),
+            session: None,
+            sound: None,
+            muted: false,
+            story: None,
+            ringing: BTreeMap::new(),
+            next_incoming: 0,
+            next_line: 1 << 40,
+            messages: BTreeMap::new(),
+            subscribes: BTreeMap::new(),
+            found,
+            journal,
+            own,
+            cname,
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    fn notice(&self, text: String) {
+        self.tell(Event::Notice { text });
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
+        let session =
+            self.session.as_ref().and_then(|session| session.poll_timeout()).map(|(at, _)| at);
+        endpoint.into_iter().chain(session).min()
+    }
+
+    fn receive(&mut self, received: Received) {
+        self.feed(received);
+        // What came together is handled together; the user's commands get their turn after it.
+        for _ in 0..64 {
+            self.pump();
+            let Some(received) = self.driver.try_receive() else { break };
+            self.feed(received);
+        }
+    }
+
+    fn feed(&mut self, received: Received) {
+        let now = Instant::now();
+        let input = match &received {
+            Received::Connection { connection, change } => {
+                Input::Connection { now, connection: *connection, change: change.clone() }
+            }
+            Received::Datagram { source, destination, contents } => Input::Datagram {
+                now,
+                transport: Transport::Udp,
+                source: *source,
+                destination: *destination,
+                contents,
+            },
+            Received::Stream { connection, contents } => {
+                Input::Stream { now, connection: *connection, contents }
+            }
+            Received::Unreachable { destination } => {
+                Input::Unreachable { now, destination: *destination }
+            }
+        };
+        if let Err(error) = self.endpoint.handle_input(input) {
+            tracing::debug!(%error, "input not used");
+        }
+    }
+
+    fn timeout(&mut self) {
+        let now = Instant::now();
+        if let Err(error) = self.endpoint.handle_input(Input::Timeout(now)) {
+            tracing::debug!(%error, "timeout not used");
+        }
+        if let Some(session) = &mut self.session {
+            session.handle_timeout();
+        }
+    }
+
+    /// Drains endpoint and session until both have nothing more.
+    fn pump(&mut self) {
+        loop {
+            self.drain_effects();
+            match self.endpoint.poll_output() {
+                Output::Connect(connect) => self.driver.connect(&connect),
+                Output::Event(event) => self.sip_event(event),
+                Output::Resolve(_) => {}
+                Output::Timeout(_) => return,
+                Output::Transmit(transmit) => self.driver.send(&transmit),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let Some(sound) = &mut self.sound else { return };
+        while let Some(event) = sound.poll_event() {
+            if let media::io::MediaEvent::DeviceLost { reason } = event {
+                let text = format!("The sound device went away: {reason}");
+                let _ = self.events.send(Event::Notice { text });
+            }
+        }
+        let Some(session) = &self.session else { return };
+        let now = sound.levels();
+        let mut levels_dbov = vec![(session.own_id(), now.local_dbov)];
+        for (call, leg) in self.calls.legs() {
+            let level = now.legs.iter().find(|(id, _)| *id == leg).map(|(_, level)| *level);
+            if let (Some(participant), Some(level)) = (session.participant_of(call), level) {
+                levels_dbov.push((participant, level));
+            }
+        }
+        *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { levels_dbov };
+    }
+
+    /// Sound for a new session. Without it the call goes on in text.
+    fn start_sound(&mut self) {
+        self.muted = false;
+        let config = SessionConfig {
+            audio: self.settings.audio.clone(),
+            record: self.settings.record.clone(),
+        };
+        match Sound::start(config) {
+            Ok(sound) => {
+                if self.settings.audio == media::AudioKind::Device {
+                    let (microphone, speaker) = (sound.microphone(), sound.speaker());
+                    self.tell(Event::Audio { microphone, speaker });
+                }
+                self.sound = Some(sound);
+            }
+            Err(error) => self.notice(notice::no_sound(&error)),
+        }
+    }
+
+    /// The session is over: everything that belonged to it goes.
+    fn end_session(&mut self, reason: String) {
+        let Some(session) = self.session.take() else { return };
+        if let Session::Hosted(focus) = &session {
+            let user = focus.uri().user_unescaped().unwrap_or_default();
+            self.endpoint.unserve(&user);
+        }
+        self.write_story(&session, &reason);
+        for call in self.calls.ids() {
+            let rings = self.ringing.values().any(|ringing| ringing.call == call);
+            if !rings {
+                self.hang_up(call, None);
+                self.calls.remove(call, self.sound.as_mut());
+            }
+        }
+        if let Some(sound) = self.sound.take() {
+            sound.stop();
+        }
+        *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels::default();
+        self.tell(Event::Ended { reason });
+    }
+
+    fn write_story(&mut self, session: &Session, reason: &str) {
+        let Some(Story { mut record, connected }) = self.story.take() else { return };
+        let people = session.people();
+        record.people = people.len() as u32;
+        record.duration = connected.map(|at| at.elapsed()).unwrap_or_default();
+        if connected.is_none() && record.kind == RecordKind::Outgoing {
+            reason.clone_into(&mut record.reason);
+        }
+        self.journal.add(record);
+    }
+
+    async fn farewell(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.handle_command(conference::Command::End);
+        }
+        for id in self.ringing.keys().copied().collect::<Vec<_>>() {
+            self.decline(id, None);
+        }
+        self.pump();
+        self.end_session("You left".to_owned());
+        self.pump();
+        let end = Instant::now() + FAREWELL;
+        while self.endpoint.load().0 > 0 && Instant::now() < end {
+            let wake = self.next_wake().unwrap_or(end).min(end);
+            tokio::select! {
+                received = self.driver.receive() => match received {
+                    Some(received) => self.receive(received),
+                    None => return,
+                },
+                () = sleep_until(Some(wake)) => self.timeout(),
+            }
+            self.pump();
+            if self.endpoint.is_quiet() {
+                return;
+            }
+        }
+    }
+}

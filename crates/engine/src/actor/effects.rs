@@ -1,0 +1,238 @@
+//! What the session wants done, in the order in which it wants it.
+
+use std::time::Instant;
+
+use conference::{Command as ToSession, Effect, Event as SessionEvent, MixerAct, SipAct};
+use sip_core::{
+    AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, ResolvedTarget, Subscribe,
+};
+
+use super::{Actor, Purpose};
+use crate::calls::{Key, first_offer};
+use crate::session::Session;
+use crate::{Event, SessionKind, notice};
+
+impl Actor {
+    pub(super) fn drain_effects(&mut self) {
+        while let Some(effect) = self.session.as_mut().and_then(Session::poll_effect) {
+            match effect {
+                Effect::Event(event) => self.session_event(event),
+                Effect::Mixer(MixerAct::Connect { call }) => {
+                    self.calls.connect(call, true, self.sound.as_mut())
+                }
+                Effect::Mixer(MixerAct::Disconnect { call }) => {
+                    self.calls.connect(call, false, self.sound.as_mut());
+                }
+                Effect::Sip(act) => self.act(act),
+            }
+        }
+    }
+
+    fn session_event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Accepted { reference, id, seq } => {
+                self.tell(Event::Accepted { reference, id, seq })
+            }
+            SessionEvent::Delivery(delivery) => self.tell(Event::Delivery(delivery)),
+            SessionEvent::Ended { reason } => self.end_session(reason),
+            SessionEvent::Line(line) => {
+                if let Some(story) = &mut self.story {
+                    story.record.messages += 1;
+                }
+                self.tell(Event::Line(line));
+            }
+            SessionEvent::Notice { text } => self.notice(text),
+            SessionEvent::Participant(participant) => self.tell(Event::Participant(participant)),
+            SessionEvent::Refused { reference, reason } => {
+                self.tell(Event::Refused { reference, reason })
+            }
+            SessionEvent::Subject { subject } => {
+                if let Some(Session::Called { member, told: SessionKind::Joined, .. }) =
+                    &self.session
+                {
+                    let conference = member
+                        .is_conference()
+                        .map(|uri| uri.bare().to_string())
+                        .unwrap_or_default();
+                    if let Some(story) = &mut self.story {
+                        story.record.name.clone_from(&subject);
+                    }
+                    self.tell(Event::Session { kind: SessionKind::Joined, subject, conference });
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, act: SipAct) {
+        let now = Instant::now();
+        match act {
+            SipAct::Accept { call, contact_user, is_focus } => {
+                self.accept(call, Contact { user: contact_user, is_focus });
+            }
+            SipAct::AcceptSubscribe { subscribe, expires, contact_user } => {
+                let Some(key) = self.subscribes.remove(&subscribe) else { return };
+                let contact = Contact { user: contact_user, is_focus: true };
+                let subscription = self.endpoint.accept_subscribe(key, expires, contact, now);
+                self.report(ToSession::Subscription { subscribe: Some(subscribe), subscription });
+            }
+            SipAct::Cancel { call } => {
+                if let Some(Key::Early(early)) = self.calls.take_key(call) {
+                    self.endpoint.cancel(early, now);
+                }
+            }
+            SipAct::Dial { .. } => {
+                if let SipAct::Dial { target, .. } = &act {
+                    let target = target.clone();
+                    self.look_up(target, Purpose::Dial { act: Box::new(act) });
+                }
+            }
+            SipAct::HangUp { call, reason } => self.hang_up(call, reason.as_deref()),
+            SipAct::Message { token, call, from_display, content } => {
+                let sent = self
+                    .calls
+                    .confirmed(call)
+                    .map(|key| self.endpoint.message(key, from_display.as_deref(), content, now));
+                self.report(match sent {
+                    Some(request) => ToSession::Sent { token, request },
+                    None => ToSession::Unsendable { token },
+                });
+            }
+            SipAct::Notify { subscription, content, terminate } => {
+                self.endpoint.notify(subscription, content, terminate, now);
+            }
+            SipAct::Options { token, call } => {
+                let sent = self.calls.confirmed(call).map(|key| self.endpoint.options(key, now));
+                self.report(match sent {
+                    Some(request) => ToSession::Sent { token, request },
+                    None => ToSession::Unsendable { token },
+                });
+            }
+            SipAct::PagerMessage { token, target, flow, from, content } => {
+                let Some(flow) = flow else {
+                    self.report(ToSession::Unsendable { token });
+                    return;
+                };
+                let to = NameAddr::new(None, target.bare());
+                let message = PagerMessage { target, flow, from, to, content };
+                let request = self.endpoint.pager_message(message, now);
+                self.report(ToSession::Sent { token, request });
+            }
+            SipAct::Reject { call, failure } => {
+                if let Some(Key::Incoming(key)) = self.calls.take_key(call) {
+                    self.endpoint.reject(key, failure, now);
+                }
+                self.calls.remove(call, None);
+            }
+            SipAct::RejectSubscribe { subscribe, failure } => {
+                if let Some(key) = self.subscribes.remove(&subscribe) {
+                    self.endpoint.reject_subscribe(key, failure, now);
+                }
+            }
+            SipAct::Respond { message, status, headers } => {
+                if let Some(key) = self.messages.remove(&message) {
+                    self.endpoint.respond(key, status, &headers, now);
+                }
+            }
+            SipAct::Resubscribe { subscription, expires } => {
+                self.endpoint.resubscribe(subscription, expires, now);
+            }
+            SipAct::Ring { call } => {
+                let contact = self.own_contact();
+                if let Some(Key::Incoming(key)) =
+                    self.calls.get_mut(call).and_then(|call| call.key.as_ref())
+                {
+                    self.endpoint.ring(key, &contact, now);
+                }
+            }
+            SipAct::Subscribe { call, target, in_dialog, expires } => {
+                let contact = self.own_contact();
+                let Some(key) = self.calls.confirmed(call) else { return };
+                let subscribe = Subscribe { call: key, target, in_dialog, expires, contact };
+                let subscription = self.endpoint.subscribe(subscribe, now);
+                self.report(ToSession::Subscription { subscribe: None, subscription });
+            }
+        }
+    }
+
+    fn report(&mut self, report: ToSession) {
+        if let Some(session) = &mut self.session {
+            session.handle_command(report);
+        }
+    }
+
+    /// 200 with our half of the session; 488 where there is nothing in common.
+    pub(super) fn accept(&mut self, call: CallKey, contact: Contact) {
+        let now = Instant::now();
+        let Some(known) = self.calls.get_mut(call) else { return };
+        let made = known.answer(&mut self.rng);
+        let Some(Key::Incoming(key)) = self.calls.take_key(call) else { return };
+        match made {
+            Ok((content, agreed)) => {
+                let unacked = self.endpoint.accept(key, contact, content, now);
+                self.calls.set_key(call, Key::AwaitingAck(unacked));
+                if let Some(agreed) = agreed {
+                    self.run_leg(call, &agreed);
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "an offer cannot be answered");
+                self.endpoint.reject(key, Failure::NOT_ACCEPTABLE_HERE, now);
+                self.calls.remove(call, None);
+                self.notice(notice::no_format("The caller"));
+                if matches!(&self.session, Some(Session::Called { call: own, .. }) if *own == call)
+                {
+                    self.end_session(notice::no_format("The caller"));
+                }
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, call: CallKey, reason: Option<&str>) {
+        let now = Instant::now();
+        match self.calls.take_key(call) {
+            Some(Key::AwaitingAck(key)) => self.endpoint.hang_up_unacked(key, reason, now),
+            Some(Key::Confirmed(key)) => self.endpoint.bye(key, reason, now),
+            Some(Key::Early(key)) => self.endpoint.cancel(key, now),
+            Some(Key::Incoming(key)) => {
+                self.endpoint.reject(key, Failure::TEMPORARILY_UNAVAILABLE, now)
+            }
+            None => {}
+        }
+    }
+
+    /// A participant's host was looked up: the INVITE goes out.
+    pub(super) fn dial_at(&mut self, act: SipAct, way: Option<ResolvedTarget>) {
+        let SipAct::Dial { participant, target, from, contact_user, is_focus } = act else {
+            return;
+        };
+        let fail =
+            |actor: &mut Self, reason| actor.report(ToSession::DialFailed { participant, reason });
+        let Some(way) = way else {
+            let reason = notice::not_found(&target.host.to_string());
+            return fail(self, reason);
+        };
+        let (negotiator, sockets, offer) = match first_offer(way.local.ip(), &mut self.rng) {
+            Ok(made) => made,
+            Err(error) => return fail(self, notice::no_sound(&error)),
+        };
+        // The conference is where the peer can reach it: on the address that leads to the peer.
+        let from = match &from.uri {
+            AnyUri::Sip(uri) if self.driver.address().ip().is_unspecified() => {
+                let mut uri = uri.clone();
+                uri.host = way.local.ip().into();
+                NameAddr { uri: AnyUri::Sip(uri), ..from }
+            }
+            _ => from,
+        };
+        let flow = self.flow(&target, way);
+        let contact = Contact { user: contact_user, is_focus };
+        let to = NameAddr::new(None, target.bare());
+        let invite = Invite { target, flow, from, to, contact, offer, headers: Vec::new() };
+        let early = self.endpoint.invite(invite, Instant::now());
+        let call = early.key();
+        self.calls
+            .insert(call, Key::Early(early), way.local.ip(), Vec::new())
+            .offered(negotiator, sockets);
+        self.report(ToSession::Dialling { participant, call });
+    }
+}

@@ -1,0 +1,245 @@
+//! The calls of the endpoint: their typed keys, their offers and answers, and their legs in the mix.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use media::io::{LegConfig, LegId, LegUpdate, Session as Sound, Sockets};
+use media::{CodecKind, formats};
+use rand::RngCore;
+use sip_core::sdp::{Agreed, AudioFormat, Direction, LocalAudio, Negotiator, SdpError};
+use sip_core::{AwaitingAck, CallKey, Confirmed, Content, Early, Incoming};
+
+const TELEPHONE_EVENT: u8 = 101;
+const PTIME_MS: u8 = 20;
+
+/// Where a call is, with the key that phase allows.
+#[derive(Debug)]
+pub(crate) enum Key {
+    AwaitingAck(AwaitingAck),
+    Confirmed(Confirmed),
+    Early(Early),
+    Incoming(Incoming),
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None` only while an act has it.
+    pub(crate) key: Option<Key>,
+    /// The offer of their INVITE; empty where it had none.
+    pub(crate) offer: Vec<u8>,
+    /// Our address towards the peer.
+    pub(crate) local: IpAddr,
+    negotiator: Option<Negotiator>,
+    sockets: Option<Sockets>,
+    leg: Option<LegId>,
+    in_mix: bool,
+}
+
+/// All calls.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    calls: BTreeMap<CallKey, Call>,
+}
+
+impl Calls {
+    pub(crate) fn insert(
+        &mut self,
+        id: CallKey,
+        key: Key,
+        local: IpAddr,
+        offer: Vec<u8>,
+    ) -> &mut Call {
+        let call = Call {
+            key: Some(key),
+            offer,
+            local,
+            negotiator: None,
+            sockets: None,
+            leg: None,
+            in_mix: false,
+        };
+        self.calls.entry(id).insert_entry(call).into_mut()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: CallKey) -> Option<&mut Call> {
+        self.calls.get_mut(&id)
+    }
+
+    pub(crate) fn confirmed(&self, id: CallKey) -> Option<&Confirmed> {
+        match self.calls.get(&id)?.key.as_ref()? {
+            Key::Confirmed(confirmed) => Some(confirmed),
+            Key::AwaitingAck(_) | Key::Early(_) | Key::Incoming(_) => None,
+        }
+    }
+
+    pub(crate) fn take_key(&mut self, id: CallKey) -> Option<Key> {
+        self.calls.get_mut(&id)?.key.take()
+    }
+
+    pub(crate) fn set_key(&mut self, id: CallKey, key: Key) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.key = Some(key);
+        }
+    }
+
+    /// The call is over: its leg goes with it.
+    pub(crate) fn remove(&mut self, id: CallKey, sound: Option<&mut Sound>) {
+        if let Some(call) = self.calls.remove(&id)
+            && let (Some(leg), Some(sound)) = (call.leg, sound)
+        {
+            sound.remove_leg(leg);
+        }
+    }
+
+    /// The leg of each call.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = (CallKey, LegId)> + '_ {
+        self.calls.iter().filter_map(|(id, call)| call.leg.map(|leg| (*id, leg)))
+    }
+
+    /// Keys of all calls.
+    pub(crate) fn ids(&self) -> Vec<CallKey> {
+        self.calls.keys().copied().collect()
+    }
+
+    /// Part of the conference, or not any more.
+    pub(crate) fn connect(&mut self, id: CallKey, connected: bool, sound: Option<&mut Sound>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.in_mix = connected;
+        if let (Some(leg), Some(sound)) = (call.leg, sound) {
+            sound.connect(leg, connected);
+        }
+    }
+}
+
+/// Sockets on that address, and an offer made of them: for a call we make.
+pub(crate) fn first_offer(
+    local: IpAddr,
+    rng: &mut dyn RngCore,
+) -> std::io::Result<(Negotiator, Sockets, Content)> {
+    let sockets = Sockets::bind(local)?;
+    let mut negotiator = Negotiator::new(local_audio(local, &sockets), rng.next_u64());
+    let offer = negotiator.offer();
+    Ok((negotiator, sockets, offer))
+}
+
+impl Call {
+    /// What [`first_offer`] made belongs to this call.
+    pub(crate) fn offered(&mut self, negotiator: Negotiator, sockets: Sockets) {
+        self.negotiator = Some(negotiator);
+        self.sockets = Some(sockets);
+    }
+
+    /// The SDP for our 2xx: an answer, or an offer where they made none.
+    pub(crate) fn answer(
+        &mut self,
+        rng: &mut dyn RngCore,
+    ) -> Result<(Content, Option<Agreed>), SdpError> {
+        let sockets = Sockets::bind(self.local).map_err(|_| SdpError::NothingInCommon)?;
+        let mut negotiator = Negotiator::new(local_audio(self.local, &sockets), rng.next_u64());
+        let made = if self.offer.is_empty() {
+            (negotiator.offer(), None)
+        } else {
+            let (content, agreed) = negotiator.answer(&self.offer)?;
+            (content, Some(agreed))
+        };
+        self.offered(negotiator, sockets);
+        Ok(made)
+    }
+
+    /// Their answer to our offer.
+    pub(crate) fn take_answer(&mut self, answer: &[u8]) -> Result<Agreed, SdpError> {
+        let negotiator =
+            self.negotiator.as_mut().ok_or(SdpError::BadAnswer("nothing was offered"))?;
+        negotiator.accept_answer(answer)
+    }
+
+    /// A re-INVITE: our answer, or our offer where it has none.
+    pub(crate) fn answer_again(
+        &mut self,
+        offer: &[u8],
+    ) -> Result<(Content, Option<Agreed>), SdpError> {
+        let negotiator = self.negotiator.as_mut().ok_or(SdpError::NothingInCommon)?;
+        if offer.is_empty() {
+            return Ok((negotiator.offer(), None));
+        }
+        let (content, agreed) = negotiator.answer(offer)?;
+        Ok((content, Some(agreed)))
+    }
+
+    /// Starts the leg, or changes it, as agreed.
+    pub(crate) fn run(&mut self, agreed: &Agreed, sound: &mut Sound, cname: &str) {
+        let Some(send) = codec(&agreed.send).map(|kind| (kind, agreed.send.payload_type)) else {
+            return;
+        };
+        let receive: Vec<(u8, CodecKind)> = agreed
+            .receive
+            .iter()
+            .filter_map(|format| codec(format).map(|kind| (format.payload_type, kind)))
+            .collect();
+        let (sending, receiving) = (agreed.direction.sends(), agreed.direction.receives());
+        if let Some(leg) = self.leg {
+            let update = LegUpdate {
+                remote: agreed.remote,
+                remote_rtcp: agreed.remote_rtcp,
+                send,
+                receive,
+                telephone_event: agreed.telephone_event_receive,
+                ptime_ms: agreed.ptime_ms,
+                sending,
+                receiving,
+            };
+            sound.update_leg(leg, update);
+            return;
+        }
+        let Some(sockets) = self.sockets.take() else { return };
+        let config = LegConfig {
+            sockets,
+            remote: agreed.remote,
+            remote_rtcp: agreed.remote_rtcp,
+            send,
+            receive,
+            telephone_event: agreed.telephone_event_receive,
+            ptime_ms: agreed.ptime_ms,
+            sending,
+            receiving,
+            cname: cname.to_owned(),
+        };
+        let leg = sound.add_leg(config);
+        self.leg = Some(leg);
+        if self.in_mix {
+            sound.connect(leg, true);
+        }
+    }
+}
+
+fn local_audio(address: IpAddr, sockets: &Sockets) -> LocalAudio {
+    let formats = formats().iter().map(|format| AudioFormat {
+        payload_type: format.payload_type,
+        encoding: format.encoding.to_owned(),
+        clock_rate_hz: format.clock_rate_hz,
+        channels: format.channels,
+        fmtp: format.fmtp.map(str::to_owned),
+    });
+    LocalAudio {
+        address,
+        rtp_port: sockets.rtp_port(),
+        rtcp_port: sockets.rtcp_port(),
+        formats: formats.collect(),
+        telephone_event: Some(TELEPHONE_EVENT),
+        ptime_ms: PTIME_MS,
+    }
+}
+
+fn codec(format: &AudioFormat) -> Option<CodecKind> {
+    CodecKind::of_encoding(&format.encoding, format.clock_rate_hz)
+}
+
+/// Whether the peer holds us.
+pub(crate) fn media_state(agreed: &Agreed) -> conference::MediaState {
+    if agreed.held_by_peer || agreed.direction == Direction::Inactive {
+        conference::MediaState::HeldByPeer
+    } else {
+        conference::MediaState::Active
+    }
+}
