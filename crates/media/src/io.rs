@@ -2,8 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "this module is the shell that owns clock and files")]
 #![allow(clippy::disallowed_types, reason = "this module is the shell that owns the sockets")]
 
+mod device;
+mod leg;
+mod local;
+mod priority;
+mod receiver;
+mod record;
 mod session;
 mod sockets;
+mod worker;
 
 pub use session::{
     LegConfig, LegId, LegStats, LegUpdate, Levels, MediaError, MediaEvent, Session, SessionConfig,

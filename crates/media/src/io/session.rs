@@ -1,9 +1,34 @@
 //! The engine's side of the media thread.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use super::Sockets;
-use crate::{AudioKind, CodecKind};
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
+use super::{
+    Sockets,
+    device::Devices,
+    leg::{Change, Leg, Parameters, Shared},
+    local::Source,
+    priority,
+    record::{self, Recorder},
+    worker::{Common, Control, Ends, Waste, Worker},
+};
+use crate::{
+    AudioKind, CodecKind,
+    opus::{Decoder, Encoder},
+    tone::Tone,
+};
 
 /// Names one leg of a [`Session`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,73 +165,203 @@ pub enum MediaError {
 }
 
 /// The sound of all calls: one media thread, any number of legs, one local user.
-#[derive(Debug)]
 pub struct Session {
-    legs: Vec<LegId>,
+    common: Arc<Common>,
+    control: Producer<Control>,
+    /// What found the ring full; goes out before anything newer.
+    backlog: VecDeque<Control>,
+    waste: Consumer<Waste>,
+    digits: Consumer<(LegId, char)>,
+    legs: BTreeMap<LegId, Entry>,
     next: u64,
+    thread: Option<JoinHandle<()>>,
+    recorder: Option<Recorder>,
+    devices: Option<Devices>,
+}
+
+struct Entry {
+    shared: Arc<Shared>,
+    has_opus: bool,
 }
 
 impl Session {
     /// Starts the media thread. A missing sound device does not stop it: see [`Self::microphone`].
     pub fn start(config: SessionConfig) -> Result<Self, MediaError> {
-        let _ = config;
-        Ok(Self { legs: Vec::new(), next: 0 })
+        let source = match &config.audio {
+            AudioKind::Device => Source::Device,
+            AudioKind::File(path) => Source::File { samples: record::read(path)?, at: 0 },
+            AudioKind::Silence => Source::Silence,
+            AudioKind::Tone { hz } => Source::Tone(Tone::new(*hz)),
+        };
+        let (recorder, record) = match config.record {
+            Some(path) => {
+                Recorder::start(path).map(|(recorder, ring)| (Some(recorder), Some(ring)))?
+            }
+            None => (None, None),
+        };
+        let common = Arc::new(Common::new());
+        let (control, control_end) = RingBuffer::new(CONTROL_SLOTS);
+        let (waste_end, waste) = RingBuffer::new(WASTE_SLOTS);
+        let (digits_end, digits) = RingBuffer::new(DIGIT_SLOTS);
+        let (device_rings, devices_end) = RingBuffer::new(4);
+        let ends = Ends {
+            common: Arc::clone(&common),
+            control: control_end,
+            devices: devices_end,
+            waste: waste_end,
+            digits: digits_end,
+            record,
+        };
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ntp_start_s = unix.as_secs_f64() + SECONDS_FROM_1900_TO_1970;
+        let thread = thread::Builder::new().name("media".to_owned()).spawn(move || {
+            priority::raise();
+            Worker::new(ends, source, ntp_start_s).run();
+        })?;
+        let devices = (config.audio == AudioKind::Device).then(|| Devices::start(device_rings));
+        Ok(Self {
+            common,
+            control,
+            backlog: VecDeque::new(),
+            waste,
+            digits,
+            legs: BTreeMap::new(),
+            next: 0,
+            thread: Some(thread),
+            recorder,
+            devices,
+        })
     }
 
     /// Adds a leg; it is not in the mix before [`Self::connect`].
     pub fn add_leg(&mut self, config: LegConfig) -> LegId {
-        let _ = config;
         let id = LegId(self.next);
         self.next += 1;
-        self.legs.push(id);
+        let shared = Arc::new(Shared::new());
+        let has_opus = config.send.0 == CodecKind::Opus
+            || config.receive.iter().any(|(_, kind)| *kind == CodecKind::Opus);
+        let leg = Leg::new(id, config, Arc::clone(&shared), &mut rand::rng());
+        self.legs.insert(id, Entry { shared, has_opus });
+        self.send(Control::Add(Box::new(leg)));
         id
     }
 
     /// Applies what a new offer or answer agreed.
     pub fn update_leg(&mut self, leg: LegId, update: LegUpdate) {
-        let _ = (leg, update);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let parameters = Parameters::from(&update);
+        let build = parameters.needs_opus() && !entry.has_opus;
+        entry.has_opus |= build;
+        let change = Change {
+            leg,
+            parameters,
+            decoder: if build { Decoder::new().map(Box::new) } else { None },
+            encoder: if build { Encoder::new().map(Box::new) } else { None },
+        };
+        self.send(Control::Change(Box::new(change)));
     }
 
     /// Ends a leg: RTCP BYE goes out and its sockets close.
     pub fn remove_leg(&mut self, leg: LegId) {
-        self.legs.retain(|id| *id != leg);
+        if self.legs.remove(&leg).is_some() {
+            self.send(Control::Remove(leg));
+        }
     }
 
     /// Puts a leg into the mix or takes it out.
     pub fn connect(&mut self, leg: LegId, connected: bool) {
-        let _ = (leg, connected);
+        if let Some(entry) = self.legs.get(&leg) {
+            entry.shared.connected.store(connected, Relaxed);
+        }
     }
 
     /// Whether the local user is heard.
     pub fn set_muted(&mut self, muted: bool) {
-        let _ = muted;
+        self.common.muted.store(muted, Relaxed);
     }
 
     /// The latest levels.
     pub fn levels(&self) -> Levels {
-        Levels { local_dbov: -127.0, legs: self.legs.iter().map(|id| (*id, -127.0)).collect() }
+        let level = |bits: &AtomicU32| f32::from_bits(bits.load(Relaxed));
+        Levels {
+            local_dbov: level(&self.common.level),
+            legs: self.legs.iter().map(|(id, entry)| (*id, level(&entry.shared.level))).collect(),
+        }
     }
 
-    /// The next event, if any.
+    /// The next event, if any. To be called now and then: it also sees to what the media thread gives back.
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
-        None
+        self.tidy();
+        if let Ok((leg, digit)) = self.digits.pop() {
+            return Some(MediaEvent::Digit { leg, digit });
+        }
+        self.devices.as_ref().and_then(Devices::poll_event)
     }
 
     /// How a leg fares; `None` for a leg that is not there.
     pub fn stats(&self, leg: LegId) -> Option<LegStats> {
-        self.legs.contains(&leg).then(LegStats::default)
+        self.legs.get(&leg).map(|entry| entry.shared.stats())
     }
 
     /// The name of the microphone, or why there is none.
     pub fn microphone(&self) -> Result<String, String> {
-        Err("not started".to_owned())
+        self.devices.as_ref().map_or_else(|| Err(NO_DEVICE.to_owned()), Devices::microphone)
     }
 
     /// The name of the loudspeaker, or why there is none.
     pub fn speaker(&self) -> Result<String, String> {
-        Err("not started".to_owned())
+        self.devices.as_ref().map_or_else(|| Err(NO_DEVICE.to_owned()), Devices::speaker)
     }
 
     /// Ends all legs and completes the record file.
-    pub fn stop(self) {}
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.tidy();
+        self.common.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the media thread failed");
+        }
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish();
+        }
+        self.devices = None;
+    }
+
+    fn send(&mut self, control: Control) {
+        self.backlog.push_back(control);
+        self.tidy();
+    }
+
+    fn tidy(&mut self) {
+        while self.waste.pop().is_ok() {}
+        while let Some(control) = self.backlog.pop_front() {
+            if let Err(PushError::Full(control)) = self.control.push(control) {
+                self.backlog.push_front(control);
+                break;
+            }
+        }
+    }
 }
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("legs", &self.legs.keys()).finish_non_exhaustive()
+    }
+}
+
+const CONTROL_SLOTS: usize = 1_024;
+const WASTE_SLOTS: usize = 2_048;
+const DIGIT_SLOTS: usize = 256;
+const SECONDS_FROM_1900_TO_1970: f64 = 2_208_988_800.0;
+const NO_DEVICE: &str = "this session does not use a sound device";

@@ -1,0 +1,505 @@
+//! One leg on the media thread: its sockets, its stream in both directions, its reports.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::{LegConfig, LegId, LegStats, LegUpdate, Sockets, receiver::Receiver};
+use crate::{
+    CodecKind,
+    digit::Digits,
+    level::{Meter, SILENCE_DBOV},
+    mixer::{Mixer, Voice},
+    opus::{Decoder, Encoder, LARGEST_BYTES},
+    playout::{Heard, Playout},
+    resample::{Down, FRAME_8K, FRAME_48K, Up},
+    rtcp::{self, Clock, Reception},
+    rtp::{self, HEADER_BYTES, Packet, Sender},
+};
+
+/// What both sides see of a leg.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) connected: AtomicBool,
+    pub(super) level: AtomicU32,
+    received: AtomicU64,
+    sent: AtomicU64,
+    lost: AtomicU64,
+    late: AtomicU64,
+    concealed_ms: AtomicU64,
+    jitter_ms: AtomicU32,
+    buffer_ms: AtomicU32,
+    remote_loss: AtomicU32,
+    round_trip_ms: AtomicU32,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            connected: AtomicBool::new(false),
+            level: AtomicU32::new(SILENCE_DBOV.to_bits()),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            concealed_ms: AtomicU64::new(0),
+            jitter_ms: AtomicU32::new(0),
+            buffer_ms: AtomicU32::new(0),
+            remote_loss: AtomicU32::new(0),
+            round_trip_ms: AtomicU32::new(f32::NAN.to_bits()),
+        }
+    }
+
+    pub(super) fn stats(&self) -> LegStats {
+        let float = |value: &AtomicU32| f32::from_bits(value.load(Relaxed));
+        LegStats {
+            packets_received: self.received.load(Relaxed),
+            packets_sent: self.sent.load(Relaxed),
+            packets_lost: self.lost.load(Relaxed),
+            packets_late: self.late.load(Relaxed),
+            concealed_ms: self.concealed_ms.load(Relaxed),
+            jitter_ms: float(&self.jitter_ms),
+            buffer_ms: float(&self.buffer_ms),
+            remote_loss: float(&self.remote_loss),
+            round_trip_ms: Some(float(&self.round_trip_ms)).filter(|value| !value.is_nan()),
+        }
+    }
+}
+
+/// What signalling agreed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameters {
+    remote: SocketAddr,
+    remote_rtcp: SocketAddr,
+    send: (CodecKind, u8),
+    receive: [Option<CodecKind>; 128],
+    telephone_event: Option<u8>,
+    sending: bool,
+    receiving: bool,
+}
+
+impl Parameters {
+    pub(super) fn needs_opus(&self) -> bool {
+        self.send.0 == CodecKind::Opus || self.receive.contains(&Some(CodecKind::Opus))
+    }
+}
+
+impl From<&LegUpdate> for Parameters {
+    fn from(update: &LegUpdate) -> Self {
+        let mut receive = [None; 128];
+        for (payload_type, kind) in &update.receive {
+            if let Some(slot) = receive.get_mut(usize::from(*payload_type)) {
+                *slot = Some(*kind);
+            }
+        }
+        Self {
+            remote: update.remote,
+            remote_rtcp: update.remote_rtcp,
+            send: update.send,
+            receive,
+            telephone_event: update.telephone_event,
+            sending: update.sending,
+            receiving: update.receiving,
+        }
+    }
+}
+
+/// A change on its way to the media thread, and what is left of it on the way back.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) leg: LegId,
+    pub(super) parameters: Parameters,
+    pub(super) decoder: Option<Box<Decoder>>,
+    pub(super) encoder: Option<Box<Encoder>>,
+}
+
+/// Takes a frame from one rate to the other.
+#[derive(Debug, Default)]
+struct Converter {
+    up: Up,
+    down: Down,
+}
+
+/// What a leg needs to know of the moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) tick: i64,
+    pub(super) clock: Clock,
+}
+
+/// A leg.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) id: LegId,
+    shared: Arc<Shared>,
+    sockets: Sockets,
+    is_ipv4: bool,
+    cname: String,
+    parameters: Parameters,
+    route: Route,
+    rtcp_target: SocketAddr,
+    playout: Playout,
+    converter: Box<Converter>,
+    digits: Digits,
+    reception: Reception,
+    meter: Meter,
+    voice: Voice,
+    sender: Sender,
+    encoder: Option<Box<Encoder>>,
+    was_common: bool,
+    sent_since_report: bool,
+    report_at: i64,
+    keep_alive_at: i64,
+    received: u64,
+    sent: u64,
+    spread: u32,
+}
+
+impl Leg {
+    /// Builds a leg: everything that allocates happens here.
+    pub(super) fn new(
+        id: LegId,
+        config: LegConfig,
+        shared: Arc<Shared>,
+        rng: &mut dyn rand::RngCore,
+    ) -> Self {
+        let LegConfig { sockets, cname, .. } = config;
+        let update = LegUpdate {
+            remote: config.remote,
+            remote_rtcp: config.remote_rtcp,
+            send: config.send,
+            receive: config.receive,
+            telephone_event: config.telephone_event,
+            ptime_ms: config.ptime_ms,
+            sending: config.sending,
+            receiving: config.receiving,
+        };
+        let parameters = Parameters::from(&update);
+        let opus = parameters.needs_opus();
+        let decoder = if opus { Decoder::new().map(Box::new) } else { None };
+        let spread = rng.next_u32();
+        Self {
+            id,
+            shared,
+            is_ipv4: sockets.rtp.local_addr().is_ok_and(|address| address.is_ipv4()),
+            sockets,
+            cname,
+            parameters,
+            route: Route::new(parameters.remote),
+            rtcp_target: parameters.remote_rtcp,
+            playout: Playout::new(parameters.send.0, decoder),
+            converter: Box::default(),
+            digits: Digits::default(),
+            reception: Reception::default(),
+            meter: Meter::new(),
+            voice: Voice::new(),
+            sender: Sender::new(rng),
+            encoder: if opus { Encoder::new().map(Box::new) } else { None },
+            was_common: false,
+            sent_since_report: false,
+            report_at: 0,
+            keep_alive_at: 0,
+            received: 0,
+            sent: 0,
+            spread,
+        }
+    }
+
+    /// Applies a change; what is not needed stays in it and is dropped elsewhere.
+    pub(super) fn apply(&mut self, change: &mut Change) {
+        if self.parameters.remote != change.parameters.remote {
+            self.route = Route::new(change.parameters.remote);
+        }
+        if self.parameters.remote_rtcp != change.parameters.remote_rtcp {
+            self.rtcp_target = change.parameters.remote_rtcp;
+        }
+        if self.parameters.send != change.parameters.send {
+            self.sender.marker = true;
+        }
+        self.parameters = change.parameters;
+        if let Some(decoder) = change.decoder.take() {
+            change.decoder = self.playout.set_opus(decoder);
+        }
+        if self.encoder.is_none() {
+            self.encoder = change.encoder.take();
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.shared.connected.load(Relaxed)
+    }
+
+    /// Takes what waits on the RTP socket.
+    pub(super) fn receive(
+        &mut self,
+        receiver: &mut Receiver,
+        moment: Moment,
+        mut pressed: impl FnMut(LegId, char),
+    ) {
+        let Self { sockets, is_ipv4, .. } = self;
+        let (rtp, is_ipv4) = (&sockets.rtp, *is_ipv4);
+        let (parameters, route) = (&self.parameters, &mut self.route);
+        receiver.receive(rtp, is_ipv4, |source, datagram| {
+            let Ok(packet) = Packet::parse(datagram) else { return };
+            let kind = parameters.receive[usize::from(packet.payload_type)];
+            let event = parameters.telephone_event == Some(packet.payload_type);
+            if (kind.is_none() && !event) || !route.accepts(source, packet.ssrc, moment.tick) {
+                return;
+            }
+            self.received += 1;
+            if event {
+                if let Some(digit) = self.digits.receive(packet.timestamp, packet.payload) {
+                    pressed(self.id, digit);
+                }
+                return;
+            }
+            let Some(kind) = kind else { return };
+            self.reception.receive(&packet, moment.clock.now_s, kind.clock_rate_hz());
+            if parameters.receiving {
+                self.playout.insert(moment.tick, &packet, kind);
+            }
+        });
+    }
+
+    /// Takes what waits on the RTCP socket.
+    pub(super) fn receive_reports(&mut self, receiver: &mut Receiver, moment: Moment) {
+        receiver.receive(&self.sockets.rtcp, self.is_ipv4, |source, datagram| {
+            if !rtp::is_control(datagram) {
+                return;
+            }
+            let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else { return };
+            // Only who sends the stream may move where our reports go.
+            if source != self.rtcp_target && self.playout.ssrc() == Some(report.ssrc) {
+                self.rtcp_target = source;
+            }
+            if let Some(middle) = report.sender_report {
+                self.reception.reported(middle, moment.clock.now_s);
+            }
+            if let Some(block) = report.about_us {
+                let loss = f32::from(block.fraction_lost) / 256.0;
+                self.shared.remote_loss.store(loss.to_bits(), Relaxed);
+                if let Some(trip) = moment.clock.round_trip_s(block) {
+                    self.shared.round_trip_ms.store(((trip * 1e3) as f32).to_bits(), Relaxed);
+                }
+            }
+        });
+    }
+
+    /// Makes the next 20 ms of what this leg says.
+    pub(super) fn listen(&mut self, tick: i64, gated: bool, mixer: &mut Mixer) {
+        let mut frame = [0; FRAME_48K];
+        let heard = self.playout.pull(tick, &mut frame);
+        let length = self.playout.kind().frame_samples();
+        let silent = heard == Heard::Gap && frame[..length].iter().all(|sample| *sample == 0);
+        let level = if !self.is_connected() || !self.parameters.receiving {
+            self.voice.silence();
+            SILENCE_DBOV
+        } else if silent {
+            self.voice.silence();
+            SILENCE_DBOV
+        } else {
+            self.speak(&frame, length, gated)
+        };
+        mixer.add(&self.voice);
+        self.shared.level.store(self.meter.push(level).to_bits(), Relaxed);
+    }
+
+    /// Sends the next 20 ms of what this leg hears, or now and then a sign of life.
+    pub(super) fn send(&mut self, tick: i64, mixer: &mut Mixer) {
+        let (kind, payload_type) = self.parameters.send;
+        let mut datagram = [0; HEADER_BYTES + LARGEST_BYTES];
+        if self.is_connected() && self.parameters.sending {
+            let bytes = mixer.encode(
+                kind,
+                &self.voice,
+                self.encoder.as_deref_mut(),
+                &mut self.was_common,
+                &mut datagram[HEADER_BYTES..],
+            );
+            if bytes > 0 {
+                self.transmit(&mut datagram, bytes, payload_type);
+                self.sent_since_report = true;
+            }
+            self.keep_alive_at = tick + KEEP_ALIVE_TICKS;
+        } else {
+            self.sender.marker = true;
+            if tick >= self.keep_alive_at {
+                self.keep_alive_at = tick + KEEP_ALIVE_TICKS;
+                self.transmit(&mut datagram, 0, KEEP_ALIVE_PAYLOAD_TYPE);
+                self.sender.marker = true;
+            }
+        }
+        self.sender.pass(kind.frame_samples() as u32);
+    }
+
+    /// Sends a report when one is due, and publishes the counts.
+    pub(super) fn report(&mut self, moment: Moment) {
+        if moment.tick % 10 == 0 {
+            self.publish(moment.tick);
+        }
+        if moment.tick >= self.report_at {
+            // 5 s, spread over half to one and a half (RFC 3550 section 6.2).
+            self.spread = self.spread.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let first = self.report_at == 0;
+            let interval = 125 + i64::from(self.spread >> 24) * 250 / 256;
+            self.report_at = moment.tick + if first { interval / 2 } else { interval };
+            if !first {
+                self.write_report(moment.clock, false);
+            }
+        }
+    }
+
+    /// Says goodbye (RFC 3550 section 6.3.7).
+    pub(super) fn leave(&mut self, clock: Clock) {
+        self.write_report(clock, true);
+    }
+
+    fn speak(&mut self, frame: &[i16; FRAME_48K], length: usize, gated: bool) -> f32 {
+        let wanted = self.parameters.send.0.frame_samples();
+        match (length, wanted) {
+            (FRAME_8K, FRAME_48K) => {
+                let (mut narrow, mut wide) = ([0; FRAME_8K], [0; FRAME_48K]);
+                widen(&frame[..FRAME_8K], &mut narrow);
+                self.converter.up.process(&narrow, &mut wide);
+                self.voice.set(&wide.map(saturate), gated)
+            }
+            (FRAME_48K, FRAME_8K) => {
+                let (mut wide, mut narrow) = ([0; FRAME_48K], [0; FRAME_8K]);
+                widen(frame, &mut wide);
+                self.converter.down.process(&wide, &mut narrow);
+                self.voice.set(&narrow.map(saturate), gated)
+            }
+            _ => self.voice.set(&frame[..length], gated),
+        }
+    }
+
+    fn transmit(
+        &mut self,
+        datagram: &mut [u8; HEADER_BYTES + LARGEST_BYTES],
+        bytes: usize,
+        payload_type: u8,
+    ) {
+        let header = self.sender.write_header(payload_type, bytes);
+        datagram[..HEADER_BYTES].copy_from_slice(&header);
+        // A full buffer or an unreachable peer costs this packet, never the tick.
+        let _ = self.sockets.rtp.send_to(&datagram[..HEADER_BYTES + bytes], self.route.target);
+        self.sent += 1;
+    }
+
+    fn write_report(&mut self, clock: Clock, bye: bool) {
+        let mut out = [0; rtcp::LARGEST_BYTES];
+        let sending = std::mem::take(&mut self.sent_since_report);
+        let length = rtcp::write(
+            &mut out,
+            &self.sender,
+            sending,
+            &mut self.reception,
+            clock,
+            &self.cname,
+            bye,
+        );
+        let _ = self.sockets.rtcp.send_to(&out[..length], self.rtcp_target);
+    }
+
+    fn publish(&self, tick: i64) {
+        let counts = self.playout.counts();
+        let per_ms = self.playout.kind().clock_rate_hz() as f64 / 1e3;
+        let jitter = (self.reception.jitter() / per_ms) as f32;
+        self.shared.received.store(self.received, Relaxed);
+        self.shared.sent.store(self.sent, Relaxed);
+        self.shared.lost.store(u64::from(self.reception.lost()), Relaxed);
+        self.shared.late.store(counts.late, Relaxed);
+        self.shared.concealed_ms.store(counts.concealed_frames * 20, Relaxed);
+        self.shared.jitter_ms.store(jitter.to_bits(), Relaxed);
+        self.shared.buffer_ms.store(self.playout.delay_ms(tick).to_bits(), Relaxed);
+    }
+}
+
+/// Where RTP goes: the signalled address until valid RTP comes from another while that one is silent
+/// (symmetric RTP, RFC 4961).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Route {
+    target: SocketAddr,
+    heard_at: Option<i64>,
+    candidate: Option<(SocketAddr, u32, u8)>,
+}
+
+impl Route {
+    fn new(target: SocketAddr) -> Self {
+        Self { target, heard_at: None, candidate: None }
+    }
+
+    /// Whether a packet from `source` belongs to the leg; follows the source when it proves itself by three
+    /// packets of one stream while nothing comes from the present one.
+    fn accepts(&mut self, source: SocketAddr, ssrc: u32, tick: i64) -> bool {
+        if source == self.target {
+            self.heard_at = Some(tick);
+            return true;
+        }
+        if self.heard_at.is_some_and(|heard| tick - heard < SILENT_TICKS) {
+            return false;
+        }
+        let proofs = match self.candidate {
+            Some((address, stream, proofs)) if (address, stream) == (source, ssrc) => proofs + 1,
+            _ => 1,
+        };
+        self.candidate = Some((source, ssrc, proofs));
+        if proofs >= PROOFS {
+            *self = Self { target: source, heard_at: Some(tick), candidate: None };
+        }
+        true
+    }
+}
+
+fn widen(samples: &[i16], out: &mut [i32]) {
+    for (out, sample) in out.iter_mut().zip(samples) {
+        *out = i32::from(*sample);
+    }
+}
+
+fn saturate(sample: i32) -> i16 {
+    sample.clamp(-32_768, 32_767) as i16
+}
+
+/// 15 s (RFC 6263 section 7).
+const KEEP_ALIVE_TICKS: i64 = 750;
+/// Unassigned, so that the peer ignores it (RFC 6263 section 4.6).
+const KEEP_ALIVE_PAYLOAD_TYPE: u8 = 20;
+/// An address that sent nothing for a second may be replaced.
+const SILENT_TICKS: i64 = 50;
+const PROOFS: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_followed_only_while_the_signalled_address_is_silent() {
+        let signalled: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+        let other: SocketAddr = "198.51.100.2:9000".parse().unwrap();
+        let mut route = Route::new(signalled);
+        assert!(route.accepts(signalled, 1, 0));
+        for tick in 1..40 {
+            assert!(!route.accepts(other, 2, tick));
+        }
+        for tick in 60..63 {
+            assert!(route.accepts(other, 2, tick));
+        }
+        assert_eq!(route.target, other);
+        assert!(!route.accepts(signalled, 1, 64));
+    }
+
+    #[test]
+    fn packets_of_changing_streams_prove_nothing() {
+        let signalled: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+        let mut route = Route::new(signalled);
+        for tick in 0..20 {
+            route.accepts("198.51.100.2:9000".parse().unwrap(), tick as u32, tick);
+        }
+        assert_eq!(route.target, signalled);
+    }
+}

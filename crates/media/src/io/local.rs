@@ -1,0 +1,190 @@
+//! The local user: what he says, and where what he hears goes.
+
+use rtrb::{Consumer, Producer};
+
+use crate::{
+    resample::{FRAME_48K, Varispeed},
+    tone::Tone,
+};
+
+/// Where his sound comes from.
+pub(super) enum Source {
+    Device,
+    File { samples: Vec<i16>, at: usize },
+    Silence,
+    Tone(Tone),
+}
+
+impl Source {
+    /// The next 20 ms. `started`: somebody is there to hear it.
+    pub(super) fn fill(
+        &mut self,
+        started: bool,
+        device: Option<&mut DeviceRings>,
+        out: &mut [i16; FRAME_48K],
+    ) {
+        match self {
+            Self::Device => match device {
+                Some(rings) => rings.capture(out),
+                None => out.fill(0),
+            },
+            Self::File { samples, at } if started => {
+                let rest = &samples[*at..];
+                let length = rest.len().min(FRAME_48K);
+                out[..length].copy_from_slice(&rest[..length]);
+                out[length..].fill(0);
+                *at += length;
+            }
+            Self::File { .. } | Self::Silence => out.fill(0),
+            Self::Tone(tone) => tone.fill(out),
+        }
+    }
+}
+
+/// Between the device callbacks and the tick: mono, at the device's rate.
+pub(super) struct DeviceRings {
+    captured: Option<Lane<Consumer<i16>>>,
+    played: Option<Lane<Producer<i16>>>,
+}
+
+/// One direction: a ring, and the fine control of its speed that keeps it half full.
+struct Lane<R> {
+    ring: R,
+    rate_hz: u32,
+    speed: Varispeed,
+    fill: f64,
+    running: bool,
+}
+
+impl<R> Lane<R> {
+    fn new(ring: R, rate_hz: u32) -> Self {
+        Self { ring, rate_hz, speed: Varispeed::new(), fill: 0.0, running: false }
+    }
+
+    fn target(&self) -> f64 {
+        f64::from(self.rate_hz) * TARGET_S
+    }
+
+    /// How much faster than planned the ring must be emptied: at most half a percent.
+    fn correction(&mut self, fill: usize) -> f64 {
+        self.fill += (fill as f64 - self.fill) * 0.02;
+        let error = self.fill / self.target() - 1.0;
+        1.0 + (error * 0.02).clamp(-0.005, 0.005)
+    }
+}
+
+impl DeviceRings {
+    pub(super) fn new(
+        captured: Option<(Consumer<i16>, u32)>,
+        played: Option<(Producer<i16>, u32)>,
+    ) -> Self {
+        Self {
+            captured: captured.map(|(ring, rate)| Lane::new(ring, rate)),
+            played: played.map(|(ring, rate)| Lane::new(ring, rate)),
+        }
+    }
+
+    fn capture(&mut self, out: &mut [i16; FRAME_48K]) {
+        let Some(lane) = &mut self.captured else { return out.fill(0) };
+        let target = lane.target() as usize;
+        let mut fill = lane.ring.slots();
+        if fill > target * 4 {
+            // Something stood still: what waited too long is not worth hearing.
+            while lane.ring.slots() > target {
+                let _ = lane.ring.pop();
+            }
+            fill = target;
+        }
+        if !lane.running {
+            if fill < target {
+                return out.fill(0);
+            }
+            (lane.running, lane.fill) = (true, fill as f64);
+        }
+        let step = f64::from(lane.rate_hz) / 48_000.0 * lane.correction(fill);
+        let ring = &mut lane.ring;
+        let missing = lane.speed.fill(step, out, || ring.pop().ok());
+        lane.running = missing == 0;
+    }
+
+    /// Gives 20 ms to the loudspeaker.
+    pub(super) fn play(&mut self, samples: &[i16; FRAME_48K]) {
+        let Some(lane) = &mut self.played else { return };
+        let fill = lane.ring.buffer().capacity() - lane.ring.slots();
+        if fill == 0 {
+            // It begins, or it ran dry: a little silence first, or the next hiccup is heard too.
+            for _ in 0..lane.target() as usize / 2 {
+                let _ = lane.ring.push(0);
+            }
+            lane.fill = lane.target();
+        }
+        let step = 48_000.0 / f64::from(lane.rate_hz) * lane.correction(fill);
+        let ring = &mut lane.ring;
+        lane.speed.feed(step, samples, |sample| {
+            let _ = ring.push(sample);
+        });
+    }
+}
+
+/// What a ring holds when the tick comes: a frame and a block of the device.
+const TARGET_S: f64 = 0.03;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level;
+
+    #[test]
+    fn a_file_waits_for_a_listener_plays_once_and_is_silent_after() {
+        let mut source = Source::File { samples: vec![7; 1_000], at: 0 };
+        let mut out = [1; FRAME_48K];
+        source.fill(false, None, &mut out);
+        assert_eq!(out, [0; FRAME_48K]);
+        source.fill(true, None, &mut out);
+        assert_eq!(out, [7; FRAME_48K]);
+        source.fill(true, None, &mut out);
+        assert_eq!((out[39], out[40]), (7, 0));
+        source.fill(true, None, &mut out);
+        assert_eq!(out, [0; FRAME_48K]);
+    }
+
+    #[test]
+    fn a_microphone_whose_clock_is_off_loses_nothing() {
+        for block in [478, 480, 482] {
+            let (mut producer, consumer) = rtrb::RingBuffer::new(9_600);
+            let mut rings = DeviceRings::new(Some((consumer, 48_000)), None);
+            let mut tone = Tone::new(440.0);
+            let mut quiet = 0;
+            let mut out = [0; FRAME_48K];
+            for tick in 0..3_000 {
+                let mut captured = vec![0; block * 2];
+                tone.fill(&mut captured);
+                for sample in captured {
+                    let _ = producer.push(sample);
+                }
+                rings.capture(&mut out);
+                if tick > 10 && (level::dbov(&out) + 20.0).abs() > 0.5 {
+                    quiet += 1;
+                }
+            }
+            assert!(quiet <= 1, "{block}: {quiet}");
+        }
+    }
+
+    #[test]
+    fn a_loudspeaker_whose_clock_is_off_neither_starves_nor_overflows() {
+        for block in [478usize, 480, 482] {
+            let (producer, mut consumer) = rtrb::RingBuffer::new(9_600);
+            let mut rings = DeviceRings::new(None, Some((producer, 48_000)));
+            let mut starved = 0;
+            for tick in 0..3_000 {
+                rings.play(&[100; FRAME_48K]);
+                for _ in 0..block * 2 {
+                    starved += usize::from(consumer.pop().is_err() && tick > 1);
+                }
+            }
+            assert!(starved <= block, "{block}: {starved}");
+            assert!(consumer.slots() < 4_800, "{block}: {}", consumer.slots());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The turn on real sockets, without a thread: the test is the clock.
+use std::{net::IpAddr, net::SocketAddr, net::UdpSocket};
+
+use assert_no_alloc::{AllocDisabler, assert_no_alloc};
+use rand::SeedableRng;
+use rtrb::RingBuffer;
+
+use super::*;
+use crate::{
+    CodecKind, g711,
+    io::{LegConfig, Sockets, leg::Shared},
+    level, rtp,
+    tone::Tone,
+};
+
+#[global_allocator]
+static ALLOCATOR: AllocDisabler = AllocDisabler;
+
+/// A phone: sends a tone, keeps what it hears.
+struct Phone {
+    socket: UdpSocket,
+    target: SocketAddr,
+    sender: rtp::Sender,
+    tone: Option<Tone>,
+    heard: Vec<i16>,
+}
+
+impl Phone {
+    fn turn(&mut self, payload_type: u8) {
+        let mut datagram = [0u8; 2_000];
+        while let Ok((bytes, _)) = self.socket.recv_from(&mut datagram) {
+            // Reports come to the same socket here.
+            let Ok(packet) = rtp::Packet::parse(&datagram[..bytes]) else { continue };
+            let mut samples = [0; 160];
+            g711::decode_mu_law(packet.payload, &mut samples);
+            if packet.payload_type == 0 {
+                self.heard.extend(samples);
+            }
+        }
+        let Some(tone) = &mut self.tone else { return };
+        let mut wide = [0; 960];
+        tone.fill(&mut wide);
+        let narrow: Vec<i16> = wide.iter().copied().step_by(6).collect();
+        let mut payload = [0; 160];
+        g711::encode_mu_law(&narrow, &mut payload);
+        let header = self.sender.write_header(payload_type, 160);
+        self.sender.pass(160);
+        self.socket.send_to(&[&header[..], &payload[..]].concat(), self.target).unwrap();
+    }
+
+    /// Level of one frequency in dBov.
+    fn level_of(&self, hz: f64) -> f64 {
+        let samples = &self.heard[self.heard.len() - 1_600..];
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, sample) in samples.iter().enumerate() {
+            let angle = n as f64 * hz / 8_000.0 * std::f64::consts::TAU;
+            re += f64::from(*sample) * angle.cos();
+            im += f64::from(*sample) * angle.sin();
+        }
+        let peak = re.hypot(im) * 2.0 / samples.len() as f64;
+        20.0 * (peak / std::f64::consts::SQRT_2 / 32_768.0).max(1e-9).log10()
+    }
+}
+
+struct Bench {
+    worker: Worker,
+    control: Producer<Control>,
+    waste: Consumer<Waste>,
+    digits: Consumer<(LegId, char)>,
+    _devices: Producer<Box<DeviceRings>>,
+    common: Arc<Common>,
+    phones: Vec<Phone>,
+    shared: Vec<Arc<Shared>>,
+    time: f64,
+}
+
+impl Bench {
+    fn new(source: Source) -> Self {
+        let (control, control_end) = RingBuffer::new(64);
+        let (devices, devices_end) = RingBuffer::new(2);
+        let (waste_end, waste) = RingBuffer::new(64);
+        let (digits_end, digits) = RingBuffer::new(64);
+        let common = Arc::new(Common::new());
+        let ends = Ends {
+            common: Arc::clone(&common),
+            control: control_end,
+            devices: devices_end,
+            waste: waste_end,
+            digits: digits_end,
+            record: None,
+        };
+        let worker = Worker::new(ends, source, 3.9e9);
+        Self {
+            worker,
+            control,
+            waste,
+            digits,
+            _devices: devices,
+            common,
+            phones: Vec::new(),
+            shared: Vec::new(),
+            time: 0.0,
+        }
+    }
+
+    fn join(&mut self, hz: Option<f32>) -> usize {
+        let number = self.phones.len();
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(number as u64);
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let socket = UdpSocket::bind((local, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let sockets = Sockets::bind(local).unwrap();
+        let target = SocketAddr::new(local, sockets.rtp_port());
+        let remote = socket.local_addr().unwrap();
+        let config = LegConfig {
+            sockets,
+            remote,
+            remote_rtcp: remote,
+            send: (CodecKind::Pcmu, 0),
+            receive: vec![(0, CodecKind::Pcmu), (8, CodecKind::Pcma), (111, CodecKind::Opus)],
+            telephone_event: Some(101),
+            ptime_ms: 20,
+            sending: true,
+            receiving: true,
+            cname: "x".to_owned(),
+        };
+        let shared = Arc::new(Shared::new());
+        shared.connected.store(true, Relaxed);
+        let leg = Leg::new(LegId(number as u64), config, Arc::clone(&shared), &mut rng);
+        assert!(self.control.push(Control::Add(Box::new(leg))).is_ok());
+        let sender = rtp::Sender::new(&mut rng);
+        let tone = hz.map(Tone::new);
+        self.phones.push(Phone { socket, target, sender, tone, heard: Vec::new() });
+        self.shared.push(shared);
+        number
+    }
+
+    fn run(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            for phone in &mut self.phones {
+                phone.turn(0);
+            }
+            self.time += 0.02;
+            let (worker, time) = (&mut self.worker, self.time);
+            assert_no_alloc(|| worker.turn(time));
+        }
+        for phone in &mut self.phones {
+            let tone = phone.tone.take();
+            phone.turn(0);
+            phone.tone = tone;
+        }
+    }
+}
+
+#[test]
+fn four_legs_each_hear_the_three_others_and_not_themselves() {
+    let tones = [440.0, 660.0, 1_000.0, 1_361.0];
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    for hz in tones {
+        bench.join(Some(hz));
+    }
+    bench.run(100);
+    for (number, phone) in bench.phones.iter().enumerate() {
+        for (other, hz) in tones.iter().enumerate() {
+            let level = phone.level_of(f64::from(*hz));
+            if other == number {
+                assert!(level < -60.0, "{number} hears itself at {level}");
+            } else {
+                assert!((level + 20.0).abs() < 1.0, "{number} hears {other} at {level}");
+            }
+        }
+        assert!((phone.level_of(2_000.0) + 20.0).abs() < 1.0);
+        let level = f32::from_bits(bench.shared[number].level.load(Relaxed));
+        assert!((level + 20.0).abs() < 0.5, "{level}");
+    }
+}
+
+#[test]
+fn who_only_listens_hears_all_and_a_muted_host_is_not_heard() {
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    bench.join(Some(440.0));
+    let listener = bench.join(None);
+    bench.common.muted.store(true, Relaxed);
+    bench.run(60);
+    assert!((bench.phones[listener].level_of(440.0) + 20.0).abs() < 1.0);
+    assert!(bench.phones[listener].level_of(2_000.0) < -60.0);
+    assert_eq!(f32::from_bits(bench.common.level.load(Relaxed)), level::SILENCE_DBOV);
+}
+
+#[test]
+fn keys_are_told_once_and_strange_datagrams_change_nothing() {
+    let mut bench = Bench::new(Source::Silence);
+    let phone = bench.join(Some(440.0));
+    for round in 0..50 {
+        let Phone { socket, target, sender, .. } = &mut bench.phones[phone];
+        socket.send_to(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0], *target).unwrap();
+        socket.send_to(&[], *target).unwrap();
+        if round % 10 < 4 {
+            let mut header = sender.write_header(101, 4);
+            header[4..8].copy_from_slice(&(round as u32 / 10).to_be_bytes());
+            socket.send_to(&[&header[..], &[7, 10, 1, 0]].concat(), *target).unwrap();
+        }
+        bench.run(1);
+    }
+    let keys: Vec<_> = std::iter::from_fn(|| bench.digits.pop().ok()).collect();
+    assert_eq!(keys, [(LegId(0), '7'); 5]);
+    assert!(bench.shared[0].stats().packets_received >= 50);
+}
+
+#[test]
+fn a_leg_that_leaves_says_goodbye_and_comes_back_to_be_dropped() {
+    let mut bench = Bench::new(Source::Silence);
+    bench.join(Some(440.0));
+    bench.run(3);
+    assert!(bench.control.push(Control::Remove(LegId(0))).is_ok());
+    bench.phones[0].tone = None;
+    let time = bench.time + 0.02;
+    bench.worker.turn(time);
+    assert!(matches!(bench.waste.pop(), Ok(Waste::Leg(_))));
+    let mut datagram = [0; 2_000];
+    let mut bye = false;
+    while let Ok((bytes, _)) = bench.phones[0].socket.recv_from(&mut datagram) {
+        bye |= crate::rtcp::parse(&datagram[..bytes], 1).is_some_and(|report| report.bye);
+    }
+    assert!(bye);
+}
