@@ -36,7 +36,7 @@ impl Watcher {
         let heard = Arc::new(Mutex::new(Heard::default()));
         hear_datagrams(&socket, &heard);
         hear_connections(listener, &heard);
-        let watcher = Self { address, socket, heard, sound: sound };
+        let watcher = Self { address, socket, heard, sound };
         watcher.call(focus, conference);
         watcher
     }
