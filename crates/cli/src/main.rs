@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use engine::json::{Wish, parse};
-use engine::{AudioKind, ChatRate, Command, Event, Full, Handle, Settings, user_of_name};
+use engine::{
+    AudioKind, ChatRate, Command, Event, Full, Handle, ParticipantState, Settings, user_of_name,
+};
 use output::Output;
 
 const CONTRACT: &str = include_str!("../../../docs/parlour-cli.md");
@@ -159,6 +161,8 @@ fn run(
     }
     read_lines(sender);
     let mut output = Output::new(common.json);
+    // A call that nobody answered is a failure to a script; one that was given up is not.
+    let mut came_about = !matches!(begin, Command::Call { .. });
     let mut begin = Some(begin);
     let mut tick = Instant::now() + LEVEL_TICK;
     let code = loop {
@@ -171,8 +175,12 @@ fn run(
                     give(&handle, command, &mut output);
                 }
                 let code = match &event {
-                    Event::Fatal { .. } => Some(ExitCode::FAILURE),
-                    Event::Ended { .. } => Some(ExitCode::SUCCESS),
+                    Event::Participant(other) if !other.is_self => {
+                        came_about |= other.state == ParticipantState::Connected;
+                        None
+                    }
+                    Event::Ended { .. } if came_about => Some(ExitCode::SUCCESS),
+                    Event::Ended { .. } | Event::Fatal { .. } => Some(ExitCode::FAILURE),
                     _ => None,
                 };
                 output.event(&event);
@@ -183,10 +191,14 @@ fn run(
             Ok(Input::Event(None)) => break ExitCode::FAILURE,
             Ok(Input::Line(line)) => match output.read(&line, parse) {
                 Ok(Wish::Command(command)) => give(&handle, command, &mut output),
-                Ok(Wish::End) => give(&handle, Command::Leave, &mut output),
+                Ok(Wish::End) => {
+                    came_about = true;
+                    give(&handle, Command::Leave, &mut output);
+                }
                 Err(notice) => output.notice(&notice),
             },
             Ok(Input::Quit) => {
+                came_about = true;
                 give(&handle, Command::Leave, &mut output);
                 if begin.is_some() {
                     break ExitCode::SUCCESS;
