@@ -110,7 +110,6 @@ fn what_is_no_command_is_answered_by_a_notice_and_changes_nothing() {
         json!("say"),
         json!({"text": "no command"}),
         json!({"command": "say", "ref": "r"}),
-        json!({"command": "remove", "id": 4711}),
         json!({"command": "invite", "uri": "not an address"}),
     ] {
         let before = notices(&alice);
@@ -129,17 +128,24 @@ fn notices(cli: &Cli) -> usize {
 }
 
 #[test]
-fn a_taken_port_and_an_unreachable_conference_end_with_a_reason() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_taken_port_ends_the_program_with_a_failure() {
     let taken = std::net::UdpSocket::bind(SocketAddr::new(IP, 0)).unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let mut second = Cli::start("second", &["host", "--listen", &listen, "--audio", "silence"]);
     let status = second.wait(Duration::from_secs(5)).expect("a taken port ends the program");
     assert!(!status.success());
+}
 
-    let nobody = format!("sip:room@127.0.0.1:{}", free_port(IP));
-    let mut lonely = start(folder.path(), "Lonely", &["join", &nobody], "silence");
-    let ended = lonely.expect("ended", Duration::from_secs(40), |_| true);
-    assert!(!ended["reason"].as_str().unwrap().is_empty());
-    lonely.wait(Duration::from_secs(5)).expect("who cannot join ends");
+#[test]
+fn who_is_not_let_in_is_told_why_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alice = start(folder.path(), "Alice", &["host"], "silence");
+    let (_, conference) = alice.ready();
+    let wrong = format!("sip:elsewhere@{}", conference.split_once('@').unwrap().1);
+    let mut lonely = start(folder.path(), "Lonely", &["join", &wrong], "silence");
+    let ended = lonely.expect("ended", Duration::from_secs(5), |_| true);
+    assert!(ended["reason"].as_str().unwrap().contains("404"), "{ended}");
+    let status = lonely.wait(Duration::from_secs(5)).expect("who cannot join ends");
+    assert!(!status.success());
+    assert!(alice.end().expect("Alice ends").success());
 }
