@@ -409,7 +409,7 @@ impl Lateness {
     fn push(&mut self, lateness: i64, late: bool, frame: i64) {
         self.window[self.count % WINDOW] = lateness;
         self.count += 1;
-        if late || self.count < 50 || self.count % 16 == 0 {
+        if late || self.count < 50 || self.count.is_multiple_of(16) {
             self.measure(frame);
         }
     }

@@ -1,5 +1,7 @@
 //! Two sessions over real loopback sockets: what one plays, the other records.
 #![cfg(feature = "io")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::disallowed_methods, reason = "real sockets run in real time")]
 
 use std::{
     net::{IpAddr, SocketAddr},

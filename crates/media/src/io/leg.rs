@@ -295,10 +295,7 @@ impl Leg {
         let heard = self.playout.pull(tick, &mut frame);
         let length = self.playout.kind().frame_samples();
         let silent = heard == Heard::Gap && frame[..length].iter().all(|sample| *sample == 0);
-        let level = if !self.is_connected() || !self.parameters.receiving {
-            self.voice.silence();
-            SILENCE_DBOV
-        } else if silent {
+        let level = if silent || !self.is_connected() || !self.parameters.receiving {
             self.voice.silence();
             SILENCE_DBOV
         } else {

@@ -105,7 +105,7 @@ fn write(
             return writer.finalize();
         }
         round += 1;
-        if round % 10 == 0 {
+        if round.is_multiple_of(10) {
             writer.flush()?;
         }
         thread::sleep(Duration::from_millis(50));
