@@ -23,7 +23,6 @@ const DIRECTION: &[(&str, &[&str])] = &[
 /// Who may name which outside crate: its owner first. docs/dependencies.md says why each is there.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["app", "cli"]),
-    ("audio_thread_priority", &["media"]),
     ("audiopus", &["media"]),
     ("base64", &["sip-core"]),
     ("bytes", &["sip-core", "sip-net", "testkit"]),
@@ -50,9 +49,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rubato", &["media"]),
     ("rusqlite", &["engine"]),
     ("serde", &["engine", "cli"]),
-    ("serde_json", &["cli"]),
+    ("serde_json", &["engine", "cli"]),
     ("sha2", &["sip-core"]),
     ("socket2", &["sip-net", "media"]),
+    ("thread-priority", &["media"]),
     ("thiserror", &["sip-core", "sip-net", "media", "conference", "engine"]),
     ("time", &["conference", "engine", "app", "testkit"]),
     ("tokio", &["sip-net", "engine"]),
@@ -86,7 +86,7 @@ const IMPURE: &[&str] =
     &["async-io", "async-std", "cpal", "futures", "iced", "mio", "smol", "tokio"];
 
 /// What media may name, but only behind its feature `io`.
-const BEHIND_IO: &[&str] = &["audio_thread_priority", "cpal", "hound", "nix", "socket2"];
+const BEHIND_IO: &[&str] = &["cpal", "hound", "nix", "socket2", "thread-priority"];
 
 /// Calls and types that each pure crate's clippy.toml must ban.
 const BANS: &[(&str, &[&str])] = &[

@@ -1,3 +1,5 @@
+//! The four machines by the clock: every timer from A to M fires when it should, and not where it may not.
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
