@@ -165,15 +165,7 @@ fn open_first(lost: &Sender<Order>) -> Open {
 fn open_on(host: &Host, lost: &Sender<Order>) -> Open {
     let mut streams = Vec::new();
     let (mut captured, mut played) = (None, None);
-    let microphone = host
-        .default_input_device()
-        .ok_or_else(|| "no microphone".to_owned())
-        .and_then(|device| open_microphone(&device, lost))
-        .map(|(name, stream, ring)| {
-            streams.push(stream);
-            captured = Some(ring);
-            name
-        });
+    // The loudspeaker first: a microphone that hears it gives nothing before it runs, and waits for that.
     let speaker = host
         .default_output_device()
         .ok_or_else(|| "no loudspeaker".to_owned())
@@ -181,6 +173,15 @@ fn open_on(host: &Host, lost: &Sender<Order>) -> Open {
         .map(|(name, stream, ring)| {
             streams.push(stream);
             played = Some(ring);
+            name
+        });
+    let microphone = host
+        .default_input_device()
+        .ok_or_else(|| "no microphone".to_owned())
+        .and_then(|device| open_microphone(&device, lost))
+        .map(|(name, stream, ring)| {
+            streams.push(stream);
+            captured = Some(ring);
             name
         });
     Open {

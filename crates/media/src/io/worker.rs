@@ -241,7 +241,7 @@ impl Worker {
 pub(super) const MOST_LEGS: usize = 2_048;
 const TICK: Duration = Duration::from_millis(20);
 const LONGEST_LAG: Duration = Duration::from_millis(100);
-const REPORT_POLL_TICKS: i64 = 5;
+const REPORT_POLL_TICKS: i64 = 2;
 /// So many legs are all mixed whatever they say.
 const UNGATED_LEGS: usize = 8;
 
