@@ -43,7 +43,6 @@ struct Open {
     /// A stream runs while it lives.
     streams: Vec<Stream>,
     names: Names,
-    rings: DeviceRings,
 }
 
 impl Devices {
@@ -135,10 +134,12 @@ impl Keeper {
     }
 
     fn open(&mut self) -> Vec<Stream> {
-        let open = open_first(&self.lost);
+        let rings = &mut self.rings;
+        // A full ring means that the media thread is gone.
+        let mut deliver = |lanes| drop(rings.push(Box::new(lanes)));
+        let open = open_first(&self.lost, &mut deliver);
         tracing::info!(microphone = ?open.names.microphone, speaker = ?open.names.speaker, "sound");
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = open.names;
-        let _ = self.rings.push(Box::new(open.rings));
         open.streams
     }
 
@@ -150,21 +151,20 @@ impl Keeper {
 }
 
 /// Tries the preferred sound system, then ALSA.
-fn open_first(lost: &Sender<Order>) -> Open {
-    let open = open_on(&cpal::default_host(), lost);
+fn open_first(lost: &Sender<Order>, deliver: &mut impl FnMut(DeviceRings)) -> Open {
+    let open = open_on(&cpal::default_host(), lost, deliver);
     #[cfg(target_os = "linux")]
     if open.streams.is_empty()
         && cpal::default_host().id() != cpal::HostId::Alsa
         && let Ok(alsa) = cpal::host_from_id(cpal::HostId::Alsa)
     {
-        return open_on(&alsa, lost);
+        return open_on(&alsa, lost, deliver);
     }
     open
 }
 
-fn open_on(host: &Host, lost: &Sender<Order>) -> Open {
+fn open_on(host: &Host, lost: &Sender<Order>, deliver: &mut impl FnMut(DeviceRings)) -> Open {
     let mut streams = Vec::new();
-    let (mut captured, mut played) = (None, None);
     // The loudspeaker first: a microphone that hears it gives nothing before it runs, and waits for that.
     let speaker = host
         .default_output_device()
@@ -172,7 +172,7 @@ fn open_on(host: &Host, lost: &Sender<Order>) -> Open {
         .and_then(|device| open_speaker(&device, lost))
         .map(|(name, stream, ring)| {
             streams.push(stream);
-            played = Some(ring);
+            deliver(DeviceRings::new(None, Some(ring)));
             name
         });
     let microphone = host
@@ -181,14 +181,10 @@ fn open_on(host: &Host, lost: &Sender<Order>) -> Open {
         .and_then(|device| open_microphone(&device, lost))
         .map(|(name, stream, ring)| {
             streams.push(stream);
-            captured = Some(ring);
+            deliver(DeviceRings::new(Some(ring), None));
             name
         });
-    Open {
-        streams,
-        names: Names { microphone, speaker },
-        rings: DeviceRings::new(captured, played),
-    }
+    Open { streams, names: Names { microphone, speaker } }
 }
 
 type Opened<R> = Result<(String, Stream, (R, u32)), String>;

@@ -84,6 +84,16 @@ impl DeviceRings {
         }
     }
 
+    /// Takes over the lanes that `newer` has; what they replace is left in it.
+    pub(super) fn take_over(&mut self, newer: &mut Self) {
+        if newer.captured.is_some() {
+            std::mem::swap(&mut self.captured, &mut newer.captured);
+        }
+        if newer.played.is_some() {
+            std::mem::swap(&mut self.played, &mut newer.played);
+        }
+    }
+
     fn capture(&mut self, out: &mut [i16; FRAME_48K]) {
         let Some(lane) = &mut self.captured else { return out.fill(0) };
         let target = lane.target() as usize;

@@ -184,9 +184,13 @@ impl Worker {
                 }
             }
         }
-        while let Ok(rings) = self.ends.devices.pop() {
-            if let Some(old) = self.rings.replace(rings) {
-                let _ = self.ends.waste.push(Waste::Rings(old));
+        while let Ok(mut newer) = self.ends.devices.pop() {
+            match &mut self.rings {
+                Some(rings) => {
+                    rings.take_over(&mut newer);
+                    let _ = self.ends.waste.push(Waste::Rings(newer));
+                }
+                None => self.rings = Some(newer),
             }
         }
     }
