@@ -13,7 +13,7 @@ mod ends {
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ends::cli::{Cli, assert_same_roster};
 use ends::process::{free_port, within};
@@ -148,4 +148,107 @@ fn who_is_not_let_in_is_told_why_and_ends() {
     let status = lonely.wait(Duration::from_secs(5)).expect("who cannot join ends");
     assert!(!status.success());
     assert!(alice.end().expect("Alice ends").success());
+}
+
+#[test]
+fn who_is_muted_is_not_heard_and_a_file_is_heard_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = folder.join("tone.wav");
+    write_tone(&file, 700.0, 44_100);
+    let began = Instant::now();
+    let mut alice = start(folder, "Alice", &["host", "--levels"], "silence");
+    let (_, conference) = alice.ready();
+    let mut bob = start(folder, "Bob", &["join", &conference], "tone:617");
+    let carols = format!("file:{}", file.display());
+    let carol = start(folder, "Carol", &["join", &conference], &carols);
+    for cli in [&bob, &carol] {
+        cli.ready();
+    }
+    thread::sleep(Duration::from_millis(6_500));
+    let heard = folder.join("Alice.wav");
+    assert_hears("Alice", &heard, &[617.0, 700.0], None);
+
+    bob.command(&json!({"command": "mute", "on": true}));
+    thread::sleep(Duration::from_millis(6_000));
+    assert_hears("Alice, Bob being muted,", &heard, &[700.0], Some((617.0, 40.0)));
+    levels_are_told(&alice, began.elapsed());
+
+    bob.command(&json!({"command": "mute", "on": false}));
+    thread::sleep(Duration::from_millis(6_000));
+    assert_hears("Alice, Bob being back,", &heard, &[617.0, 700.0], None);
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+/// Bob's and Carol's levels were told at most ten times a second, near -20 dBov while they were heard.
+fn levels_are_told(alice: &Cli, since: Duration) {
+    let events = alice.events();
+    for name in ["Bob", "Carol"] {
+        let person = events.iter().rfind(|event| event["name"] == name).unwrap();
+        let levels: Vec<f64> = events
+            .iter()
+            .filter(|event| event["event"] == "level" && event["id"] == person["id"])
+            .map(|event| event["dbov"].as_f64().expect("a level is a number"))
+            .collect();
+        let per_second = levels.len() as f64 / since.as_secs_f64();
+        assert!((5.0..=10.0).contains(&per_second), "{name}: {per_second:.1} levels a second");
+        let near = levels.iter().filter(|dbov| (**dbov + 20.0).abs() < 3.0).count();
+        assert!(near >= 30, "{name}: {levels:?}");
+    }
+}
+
+fn write_tone(path: &Path, hz: f64, rate_hz: u32) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate_hz,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for sample in testkit::tones::sine(hz, -20.0, rate_hz, rate_hz as usize * 30) {
+        writer.write_sample(sample).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn who_does_not_come_and_who_is_removed_is_told_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alice = start(folder.path(), "Alice", &["host"], "silence");
+    let (_, conference) = alice.ready();
+    let bob = start(folder.path(), "Bob", &["join", &conference], "silence");
+    bob.ready();
+    // A host takes no calls to his own address while nobody can be asked: he is busy.
+    let mut busy = start(folder.path(), "Busy", &["host"], "silence");
+    let (uri, _) = busy.ready();
+    alice.invite(&uri);
+    let declined = alice.expect("participant", Duration::from_secs(5), |event| {
+        event["entity"] == uri.as_str() && event["state"] == "disconnected"
+    });
+    assert!(!declined["reason"].as_str().unwrap().is_empty(), "{declined}");
+
+    let row = alice.expect("participant", Duration::from_secs(1), |event| event["name"] == "Bob");
+    alice.command(&json!({"command": "remove", "id": row["id"]}));
+    let ended = bob.expect("ended", Duration::from_secs(5), |_| true);
+    assert!(!ended["reason"].as_str().unwrap().is_empty(), "{ended}");
+    let gone = alice.expect("participant", Duration::from_secs(5), |event| {
+        event["id"] == row["id"] && event["state"] == "disconnected"
+    });
+    assert!(!gone["reason"].as_str().unwrap().is_empty(), "{gone}");
+    println!("{declined}\n{ended}\n{gone}");
+    for cli in [&mut alice, &mut busy] {
+        assert!(cli.end().expect("a host ends").success());
+    }
+}
+
+#[test]
+fn a_host_that_is_gone_without_a_word_does_not_leave_a_participant_hanging_on_his_own_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let alice = start(folder.path(), "Alice", &["host"], "silence");
+    let (_, conference) = alice.ready();
+    let mut bob = start(folder.path(), "Bob", &["join", &conference], "silence");
+    bob.ready();
+    drop(alice);
+    bob.say("anybody there?");
+    assert!(bob.end().expect("Bob ends within five seconds all the same").success());
 }
