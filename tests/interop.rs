@@ -50,6 +50,59 @@ fn five_ends_hear_read_and_see_each_other_over_ipv6() {
     Party::begin(Ipv6Addr::LOCALHOST.into()).go_through();
 }
 
+#[test]
+fn a_phone_over_tcp_hears_and_reads_as_one_over_udp() {
+    let folder = tempfile::tempdir().unwrap();
+    let ip: IpAddr = Ipv4Addr::LOCALHOST.into();
+    let listen = SocketAddr::new(ip, free_port(ip)).to_string();
+    let mut alice = Cli::start(
+        "alice",
+        &["host", "--listen", &listen, "--name", "Alice", "--audio", "tone:1361"],
+    );
+    let (_, conference) = alice.ready();
+    // Bob is alone at his address: he texts by UDP whatever his call goes by, and is known by address and user.
+    let elsewhere: IpAddr = Ipv4Addr::new(127, 0, 0, 2).into();
+    let listen = SocketAddr::new(elsewhere, free_port(elsewhere)).to_string();
+    let record = folder.path().join("dave.wav");
+    let tone = format!("tone:{DAVE_HZ}");
+    let mut arguments = vec!["join", &conference, "--listen", &listen, "--name", "Dave"];
+    arguments.extend(["--audio", &tone, "--record", record.to_str().unwrap()]);
+    let mut dave = Cli::start("dave", &arguments);
+    connected(&alice, 2);
+    let by_tcp = format!("{conference};transport=tcp");
+    let mut bob = Baresip::start(folder.path(), "bob", ip, "pcma", BOB_HZ, &by_tcp);
+    bob.dial(&conference);
+    connected(&alice, 3);
+    assert_same_roster(&alice, &dave);
+    alice.say("from the host");
+    assert!(within(Duration::from_secs(5), || bob.shown().len() == 1), "{:?}", bob.shown());
+    dave.say("from Dave");
+    assert!(within(Duration::from_secs(5), || bob.shown().len() == 2), "{:?}", bob.shown());
+    assert_eq!(bob.shown(), ["Alice: from the host", "Dave: from Dave"]);
+    bob.text("from Bob");
+    for cli in [&alice, &dave] {
+        cli.expect("message", Duration::from_secs(5), |event| {
+            event["name"] == "bob" && event["text"] == "from Bob"
+        });
+    }
+    let heard = |bob: &Baresip| {
+        thread::sleep(Duration::from_secs(7));
+        assert_hears("Dave", &record, &[BOB_HZ, 1361.0], Some((DAVE_HZ, APART_OPUS_DB)));
+        let own = Some((BOB_HZ, APART_PCMU_DB));
+        assert_hears("Bob (PCMA)", &bob.recording(), &[DAVE_HZ, 1361.0], own);
+    };
+    heard(&bob);
+    bob.hang_up();
+    state(&alice, "bob", "disconnected");
+    // And once more the other way round.
+    alice.invite(&format!("{};transport=tcp", bob.uri));
+    connected(&alice, 3);
+    alice.say("welcome back");
+    assert!(within(Duration::from_secs(5), || bob.shown().len() == 3), "{:?}", bob.shown());
+    heard(&bob);
+    assert!(alice.end().expect("the host ends").success());
+}
+
 /// A conference with everybody in it: Alice hosts and is silent, Bob is a baresip with PCMU that is called, Carol a
 /// baresip with Opus that dials in, Dave a `parlour-cli join`, Erin a sipp, and somebody watches.
 struct Party {

@@ -26,7 +26,7 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Starts one that answers every call, plays a tone, and texts to `conference`.
+    /// Starts one that answers every call, plays a tone, and texts to `conference`; by TCP where that URI says so.
     pub fn start(
         folder: &Path,
         user: &str,
@@ -43,7 +43,8 @@ impl Baresip {
         let console = SocketAddr::new(loopback, free_port(loopback));
         write_tone(&folder.join("tone.wav"), tone_hz);
         let uri = format!("sip:{user}@{address}");
-        let account = format!("<{uri}>;regint=0;answermode=auto;audio_codecs={codec}\n");
+        let transport = if conference.ends_with(";transport=tcp") { ";transport=tcp" } else { "" };
+        let account = format!("<{uri}{transport}>;regint=0;answermode=auto;audio_codecs={codec}\n");
         fs::write(folder.join("accounts"), account).unwrap();
         fs::write(folder.join("contacts"), format!("\"Conference\" <{conference}>\n")).unwrap();
         fs::write(folder.join("config"), config(&folder, address, control, console)).unwrap();
