@@ -1,1 +1,14 @@
-//! Parlour, the desktop application.
+//! Parlour, the desktop application: one window with home, incoming call and conference.
+
+pub mod conference;
+pub mod home;
+pub mod icon;
+pub mod incoming;
+pub mod notify;
+pub mod selectable;
+pub mod text;
+pub mod theme;
+pub mod ui;
+pub mod window;
+
+pub use window::{Options, Window, run};
