@@ -22,6 +22,9 @@ use crate::{
 
 /// Parts of a text are waited for this long after the last one.
 const PARTS_WAIT: Duration = Duration::from_secs(60);
+/// A short one that is marked as the first of several is more likely a whole text that ends so: it waits only this long.
+const SHORT_PART_WAIT: Duration = Duration::from_secs(2);
+const SHORT_PART: usize = 200;
 const EXPIRES: Duration = Duration::from_secs(3600);
 /// Bytes of text in one request over UDP, and over TCP.
 const UDP_LIMIT: usize = 600;
@@ -53,6 +56,8 @@ struct Gathering {
     author: String,
     private: bool,
     pieces: Vec<String>,
+    /// The pieces as they came, with their marks: shown so where not all of them come.
+    marked: Vec<String>,
     count: usize,
     until: Instant,
 }

@@ -3,13 +3,27 @@
 
 use sip_core::{CallKey, Content, Flow, Outcome, Request, RequestId, StatusCode};
 
-use super::{Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, TCP_LIMIT, UDP_LIMIT};
+use super::{
+    Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, TCP_LIMIT,
+    UDP_LIMIT,
+};
 use crate::chat::{MAX_TEXT, body, form, parts};
 use crate::focus::entity_of;
 use crate::tie::{LegAddress, tie};
 use crate::{
     Delivery, DeliveryState, Event, Line, MessageId, Now, Recipient, SipAct, Token, name, words,
 };
+
+/// One part of a text, as it came.
+struct Part {
+    author: String,
+    private: bool,
+    /// Without the mark, and with it.
+    piece: String,
+    whole: String,
+    place: usize,
+    count: usize,
+}
 
 impl Member {
     pub(super) fn say(&mut self, reference: String, text: String, to: Recipient, now: Now) {
@@ -75,7 +89,8 @@ impl Member {
 
     pub(super) fn queue_text(&mut self, line: MessageId, reference: Option<String>, wire: &str) {
         let is_tcp = self.flow.is_some_and(|flow| flow.transport == sip_core::Transport::Tcp);
-        let limit = if is_tcp { TCP_LIMIT } else { UDP_LIMIT };
+        // A focus of ours takes it whole: the Endpoint sends by TCP what is too long for a datagram (RFC 3261 §18.1.1).
+        let limit = if is_tcp || self.focus_is_ours() { TCP_LIMIT } else { UDP_LIMIT };
         let parts = parts::split_plain(wire, limit);
         self.queue.push_back(Outgoing { line, reference, parts, next: 0 });
         self.delivered(line, DeliveryState::Sending, None, String::new());
@@ -219,7 +234,9 @@ impl Member {
         if let Some((rest, place, count)) = marked
             && let Some((author, private, piece)) = form::split_author(rest, &names)
         {
-            self.gather(author, private, piece.to_owned(), place, count, now);
+            let whole = format!("{piece}{}", &text[rest.len()..]);
+            let part = Part { author, private, piece: piece.to_owned(), whole, place, count };
+            self.gather(part, now);
             return;
         }
         self.show_gathered(now);
@@ -244,44 +261,47 @@ impl Member {
         }
     }
 
-    pub(super) fn gather(
-        &mut self,
-        author: String,
-        private: bool,
-        piece: String,
-        place: usize,
-        count: usize,
-        now: Now,
-    ) {
+    /// Keeps a part until all have come. What is no first part and continues nothing is a text that only looks like one.
+    fn gather(&mut self, part: Part, now: Now) {
         let continues = self.gathering.as_ref().is_some_and(|known| {
-            known.author == author
-                && known.private == private
-                && known.count == count
-                && known.pieces.len() + 1 == place
+            known.author == part.author
+                && known.private == part.private
+                && known.count == part.count
+                && known.pieces.len() + 1 == part.place
         });
         if !continues {
             self.show_gathered(now);
-            self.gathering = Some(Gathering {
-                author,
-                private,
-                pieces: Vec::new(),
-                count,
-                until: now.monotonic + PARTS_WAIT,
-            });
-        }
-        if let Some(gathering) = &mut self.gathering {
-            gathering.pieces.push(piece);
-            gathering.until = now.monotonic + PARTS_WAIT;
-            if gathering.pieces.len() == count || (!continues && place != 1) {
-                self.show_gathered(now);
+            if part.place != 1 {
+                self.show_of(&part.author, part.private, part.whole, true, now);
+                return;
             }
+        }
+        let is_short = !continues && part.piece.len() < SHORT_PART;
+        let gathering = self.gathering.get_or_insert_with(|| Gathering {
+            author: part.author,
+            private: part.private,
+            pieces: Vec::new(),
+            marked: Vec::new(),
+            count: part.count,
+            until: now.monotonic,
+        });
+        gathering.pieces.push(part.piece);
+        gathering.marked.push(part.whole);
+        gathering.until = now.monotonic + if is_short { SHORT_PART_WAIT } else { PARTS_WAIT };
+        if gathering.pieces.len() == gathering.count {
+            self.show_gathered(now);
         }
     }
 
-    /// Shows what has come of a text in parts.
+    /// Shows what has come of a text in parts: whole where all came, as they came where not, so that nothing is lost.
     pub(super) fn show_gathered(&mut self, now: Now) {
-        if let Some(gathering) = self.gathering.take() {
-            let text = gathering.pieces.concat();
+        let Some(gathering) = self.gathering.take() else { return };
+        let texts = if gathering.pieces.len() == gathering.count {
+            vec![gathering.pieces.concat()]
+        } else {
+            gathering.marked
+        };
+        for text in texts {
             self.show_of(&gathering.author, gathering.private, text, true, now);
         }
     }
