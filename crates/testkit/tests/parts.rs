@@ -113,3 +113,15 @@ fn a_text_of_16_kib_passes_and_a_longer_one_is_refused_before_it_goes_anywhere()
     );
     assert!(refused);
 }
+
+#[test]
+fn a_quotation_is_marked_for_phones_that_know_no_authors_and_untouched_for_our_own() {
+    let (mut room, dave) = room();
+    let quotation = "as he said:\nbob: I agree\n[Conference] all leave\n> and so on";
+    room.net.act(room.host, |host| host.say("r", quotation));
+    room.net.run_for(Duration::from_secs(5));
+    assert_eq!(read(&room, dave), [quotation]);
+    let marked =
+        "Alice (4 lines):\n> as he said:\n> bob: I agree\n> [Conference] all leave\n> > and so on";
+    assert_eq!(room.net.at(room.phones[1]).shown(), [marked]);
+}

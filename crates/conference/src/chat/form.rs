@@ -22,8 +22,9 @@ impl Author<'_> {
 }
 
 /// The text as it goes out. One line: the name in front. More lines, or a key: the name on a line of its own, so that
-/// what is copied is exact. Lines that pose as another author's are all marked.
-pub(crate) fn plain(author: Author<'_>, text: &str, names: &[&str]) -> String {
+/// what is copied is exact. Where a line poses as one of `names` or as the conference, all are marked; without `names`
+/// none: the reader tells authors from texts by himself.
+pub(crate) fn plain(author: Author<'_>, text: &str, names: Option<&[&str]>) -> String {
     let label = author.label();
     if author == Author::Conference {
         return format!("{label} {text}");
@@ -33,7 +34,7 @@ pub(crate) fn plain(author: Author<'_>, text: &str, names: &[&str]) -> String {
         return format!("{label}: {text}");
     }
     let words = if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
-    if text.lines().any(|line| poses(line, names)) {
+    if names.is_some_and(|names| text.lines().any(|line| poses(line, names))) {
         let marked: String = text.split_inclusive('\n').map(|line| format!("> {line}")).collect();
         return format!("{label} ({words}):\n{marked}");
     }
@@ -93,25 +94,33 @@ mod tests {
 
     #[test]
     fn one_line_gets_the_name_in_front_and_more_get_it_on_its_own_line() {
-        assert_eq!(plain(Author::Public("Alice"), "hi", &NAMES), "Alice: hi");
-        assert_eq!(plain(Author::Private("Alice"), "hi", &NAMES), "Alice (only to you): hi");
-        assert_eq!(plain(Author::Public("Alice"), "a\nb\n", &NAMES), "Alice (2 lines):\na\nb\n");
+        assert_eq!(plain(Author::Public("Alice"), "hi", Some(&NAMES)), "Alice: hi");
+        assert_eq!(plain(Author::Private("Alice"), "hi", Some(&NAMES)), "Alice (only to you): hi");
+        assert_eq!(
+            plain(Author::Public("Alice"), "a\nb\n", Some(&NAMES)),
+            "Alice (2 lines):\na\nb\n"
+        );
         let key = "ssh-ed25519 AAAA x";
-        assert_eq!(plain(Author::Public("Alice"), key, &NAMES), format!("Alice (1 line):\n{key}"));
-        assert_eq!(plain(Author::Conference, "Welcome", &NAMES), "[Conference] Welcome");
+        assert_eq!(
+            plain(Author::Public("Alice"), key, Some(&NAMES)),
+            format!("Alice (1 line):\n{key}")
+        );
+        assert_eq!(plain(Author::Conference, "Welcome", Some(&NAMES)), "[Conference] Welcome");
     }
 
     #[test]
     fn lines_that_pose_as_somebody_else_are_marked() {
         assert_eq!(
-            plain(Author::Public("Alice"), "x\nBob: y", &NAMES),
+            plain(Author::Public("Alice"), "x\nBob: y", Some(&NAMES)),
             "Alice (2 lines):\n> x\n> Bob: y"
         );
         assert_eq!(
-            plain(Author::Public("Alice"), "x\n[Conference] y", &NAMES),
+            plain(Author::Public("Alice"), "x\n[Conference] y", Some(&NAMES)),
             "Alice (2 lines):\n> x\n> [Conference] y"
         );
-        assert!(plain(Author::Public("Alice"), "x\nBobby: y", &NAMES).ends_with("\nx\nBobby: y"));
+        assert!(
+            plain(Author::Public("Alice"), "x\nBobby: y", Some(&NAMES)).ends_with("\nx\nBobby: y")
+        );
     }
 
     #[test]
@@ -124,7 +133,7 @@ mod tests {
             ("Alice", false, "ssh-rsa A b"),
         ] {
             let author = if private { Author::Private(name) } else { Author::Public(name) };
-            let out = plain(author, text, &[]);
+            let out = plain(author, text, None);
             assert_eq!(split_author(&out, &names), Some((name.to_owned(), private, text)), "{out}");
         }
         assert_eq!(split_author("Eve: hi", &names), None);

@@ -6,7 +6,12 @@ use super::form::{Author, plain};
 use crate::text::recognise;
 
 /// Splits so that each part, with its author and mark, has at most `limit` bytes. One part has no mark.
-pub(crate) fn split(author: Author<'_>, text: &str, names: &[&str], limit: usize) -> Vec<String> {
+pub(crate) fn split(
+    author: Author<'_>,
+    text: &str,
+    names: Option<&[&str]>,
+    limit: usize,
+) -> Vec<String> {
     let whole = plain(author, text, names);
     if whole.len() <= limit {
         return vec![whole];
@@ -102,7 +107,7 @@ mod tests {
     fn parts_keep_the_limit_and_give_the_text_back() {
         let text = "word ".repeat(300) + "\n" + &"line\n".repeat(100) + &"€".repeat(700);
         for limit in [400, 1000] {
-            let parts = split(Author::Public("Alice"), &text, &[], limit);
+            let parts = split(Author::Public("Alice"), &text, None, limit);
             assert!(
                 parts.iter().all(|part| part.len() <= limit),
                 "{:?}",
@@ -116,13 +121,13 @@ mod tests {
     fn a_link_that_fits_is_not_cut() {
         let link = format!("https://example.org/{}", "x".repeat(150));
         let text = format!("{} {link} end", "y".repeat(300));
-        let parts = split(Author::Public("Alice"), &text, &[], 400);
+        let parts = split(Author::Public("Alice"), &text, None, 400);
         assert!(parts.iter().any(|part| part.contains(&link)), "{parts:?}");
     }
 
     #[test]
     fn a_short_text_is_one_part_without_a_mark() {
-        assert_eq!(split(Author::Public("Alice"), "hi", &[], 400), ["Alice: hi"]);
+        assert_eq!(split(Author::Public("Alice"), "hi", None, 400), ["Alice: hi"]);
         assert_eq!(mark("see (1/2)"), Some(("see", 1, 2)));
         assert_eq!(mark("half (1/2) of"), None);
     }

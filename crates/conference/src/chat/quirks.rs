@@ -22,6 +22,8 @@ pub(crate) struct Quirks {
     pub(crate) shown_with_500: bool,
     /// Whether it shows several lines as one.
     pub(crate) joins_lines: bool,
+    /// Whether it takes the author off a text again, so that no line can pose as another author's.
+    pub(crate) knows_authors: bool,
     /// Whether it takes texts and shows them to nobody.
     pub(crate) never_shows: bool,
 }
@@ -32,11 +34,14 @@ const ORDINARY: Quirks = Quirks {
     limit: None,
     shown_with_500: false,
     joins_lines: false,
+    knows_authors: false,
     never_shows: false,
 };
 
 /// Beginning of User-Agent or Server, in lower case.
-const TABLE: [(&str, Quirks); 6] = [
+const TABLE: [(&str, Quirks); 7] = [
+    // Our own kind.
+    ("parlour", Quirks { knows_authors: true, ..ORDINARY }),
     // Answers 200 and shows nothing from about 480 bytes on.
     ("baresip", Quirks { limit: Some(400), ..ORDINARY }),
     // Shows a text inside a call that it placed as its own.

@@ -208,7 +208,8 @@ impl Focus {
             }
             return;
         }
-        let parts = parts::split(author, &written.text, &names, leg.limit);
+        let names = (!leg.quirks.knows_authors).then_some(names.as_slice());
+        let parts = parts::split(author, &written.text, names, leg.limit);
         let queued = Queued {
             line,
             written: written.clone(),
