@@ -69,6 +69,8 @@ pub struct Audio {
     pub own_bursts_heard: usize,
     /// Pauses over 40 ms between two packets to one listener.
     pub arrival_gaps: usize,
+    /// Those of them while the generator itself was held up: not to be laid at the server's door.
+    pub arrival_gaps_held_up: usize,
     /// The longest pause between two packets to one listener.
     pub longest_pause_ms: f64,
     /// The steady tone was away for more than 40 ms.
@@ -121,6 +123,8 @@ pub struct Hosted {
     pub chat: Option<Chat>,
     /// The host's memory before anybody called, kB.
     pub memory_before_kb: u64,
+    /// Its memory after the texts, kB: transactions that must be remembered for a while are in it.
+    pub memory_after_chat_kb: u64,
     /// What each participant added to it, kB.
     pub memory_per_participant_kb: f64,
     /// The host's threads.
@@ -184,7 +188,11 @@ pub fn audio(received: &[Vec<Packet>], sent: &Sent, window: Window, load: Load) 
         packet_count += packets.len();
         for pair in packets.windows(2) {
             let pause = pair[1].at.saturating_sub(pair[0].at);
-            audio.arrival_gaps += usize::from(pause > GAP);
+            if pause > GAP {
+                audio.arrival_gaps += 1;
+                let held_up = sent.held_up(Window { from: pair[0].at, to: pair[1].at });
+                audio.arrival_gaps_held_up += usize::from(held_up);
+            }
             audio.longest_pause_ms = audio.longest_pause_ms.max(milliseconds(pause));
             let step = pair[1].sequence.wrapping_sub(pair[0].sequence);
             audio.packets_lost += u64::from(step.saturating_sub(1).min(1000));

@@ -18,8 +18,8 @@ pub fn host(host: &Hosted, by_floor: f64) {
     spread("to first packet", host.first_packet_ms);
     spread("to others heard", host.first_mixed_ms);
     println!(
-        "    memory           {:.0} kB a participant, {} kB before the first",
-        host.memory_per_participant_kb, host.memory_before_kb
+        "    memory           {:.0} kB a participant, {} kB before the first, {} kB after the chat",
+        host.memory_per_participant_kb, host.memory_before_kb, host.memory_after_chat_kb
     );
     let busiest: Vec<String> = host
         .busiest_threads
@@ -40,8 +40,10 @@ fn audio(audio: &Audio) {
         audio.added_delay_ms.count, audio.onsets_expected, audio.own_bursts_heard
     );
     println!(
-        "    gaps over 40 ms  {} in arrivals (longest pause {:.1} ms), {} in the tone ({:.0} ms of it missing a minute)",
+        "    gaps over 40 ms  {} in arrivals, {} of them while the generator was held up (longest pause {:.1} ms); \
+         {} in the tone ({:.0} ms of it missing a minute)",
         audio.arrival_gaps,
+        audio.arrival_gaps_held_up,
         audio.longest_pause_ms,
         audio.tone_gaps,
         audio.tone_missing_ms_per_minute

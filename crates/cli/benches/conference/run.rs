@@ -20,8 +20,8 @@ use crate::sender::{self, Sent};
 use crate::server::{Conference, Server, ServerThread};
 use crate::sound::TONE;
 
-/// Joins in a second.
-const JOINS: u64 = 25;
+/// From one join to the next: no multiple of a packet's time, so that all phases of the mix are met.
+const JOIN_EVERY: u64 = 37 * MILLISECOND;
 /// Texts in a second, and their bytes.
 const TEXTS: u64 = 10;
 const TEXT_BYTES: usize = 200;
@@ -79,6 +79,7 @@ pub fn host(setting: Setting<'_>, count: usize, cli: &Path, log: Option<&Path>) 
     let (window, load, busiest_threads) = stream.listen(setting, &server);
     let threads = server.threads().len();
     let chat = (setting.chat_seconds > 0).then(|| phones.chat(setting, &server)).transpose()?;
+    let memory_after_chat_kb = server.memory();
     phones.leave()?;
     let (received, sent) = stream.finish()?;
     server.stop();
@@ -99,6 +100,7 @@ pub fn host(setting: Setting<'_>, count: usize, cli: &Path, log: Option<&Path>) 
         audio: figures::audio(&received, &sent, window, load),
         chat,
         memory_before_kb,
+        memory_after_chat_kb,
         memory_per_participant_kb: memory as f64 / count as f64,
         threads,
         busiest_threads,
@@ -229,7 +231,7 @@ impl Phones {
         let mut invited = Vec::new();
         let start = self.clock.now();
         for (phone, number) in self.phones.iter().zip(0..) {
-            self.clock.sleep_until(start + number * 1000 * MILLISECOND / JOINS);
+            self.clock.sleep_until(start + number * JOIN_EVERY);
             self.repeat_due();
             invited.push(phone.dial()?);
         }

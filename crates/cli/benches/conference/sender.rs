@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, MILLISECOND};
+use crate::figures::Window;
 use crate::leg::{HEADER, Leg};
 use crate::sound::{FRAME, Frames};
 
@@ -32,6 +33,14 @@ pub struct Sent {
     pub bursts: Vec<Burst>,
     /// Packets that went out more than 5 ms late, by when: the generator's own failing.
     pub late: Vec<u64>,
+}
+
+impl Sent {
+    /// Whether the generator was late in, or just after, that stretch of time.
+    pub fn held_up(&self, window: Window) -> bool {
+        let window = Window { from: window.from, to: window.to + 4 * LATE };
+        self.late.iter().any(|at| window.contains(*at))
+    }
 }
 
 /// Sends until `stop`; leg 0 sends the steady tone, while `bursting` the others give a burst a second in turn.
