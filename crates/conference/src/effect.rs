@@ -10,6 +10,7 @@ use crate::{Event, ParticipantId, Token};
 
 /// One wish; drained after every `handle_*`.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an effect is moved once, out of the queue")]
 pub enum Effect {
     /// Tell the user.
     Event(Event),

@@ -173,6 +173,7 @@ pub struct Connect {
 
 /// One output; drained until [`Output::Timeout`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an output is moved once, out of the queue")]
 pub enum Output {
     /// Open a connection.
     Connect(Connect),

@@ -113,4 +113,5 @@ pub(crate) enum Again {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test's clock must begin somewhere")]
 mod tests;

@@ -1,5 +1,12 @@
 //! Two user agents on a virtual clock and a line that loses what it is told to lose.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test's clock must begin somewhere, and a test may panic"
+)]
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

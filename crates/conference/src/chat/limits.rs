@@ -86,6 +86,7 @@ pub(crate) fn conference(rate: ChatRate, now: Instant) -> SenderLimit {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test's clock must begin somewhere")]
 mod tests {
     use super::*;
 

@@ -172,8 +172,8 @@ fn order(element: &Element, model: &[&str], breach: &mut impl FnMut(String)) {
     let mut place = 0;
     let mut count = 0;
     for child in &element.children {
-        let fits = |entry: &&str| entry.trim_end_matches(['*', '!']) == child.name;
-        match model.iter().position(|entry| fits(&entry)) {
+        let fits = |entry: &str| entry.trim_end_matches(['*', '!']) == child.name;
+        match model.iter().position(|entry| fits(entry)) {
             None => breach(format!("{} may not stand here", child.name)),
             Some(at) if at < place => breach(format!("{} comes too late", child.name)),
             Some(at) => {

@@ -42,6 +42,7 @@ pub struct Invite {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a call is in one phase and few calls exist")]
 pub(super) enum Phase {
     /// Our INVITE is out.
     Calling { tx: u64, contact: Contact, cancel: bool, cancel_sent: bool },
@@ -455,16 +456,16 @@ impl Endpoint {
                     }
                 }
             }
-            (Phase::Confirmed, Some(TheirReinvite::Answered { cseq, offered, .. })) => {
-                if ack.headers.cseq().is_ok_and(|got| got.number == *cseq) {
-                    let offered = *offered;
-                    call.their_reinvite = None;
-                    self.arm(Due::Call(key), None);
-                    if offered {
-                        self.emit(Event::ReinviteAcked { call: key, ack });
-                    }
-                    self.send_next(key, now);
+            (Phase::Confirmed, Some(TheirReinvite::Answered { cseq, offered, .. }))
+                if ack.headers.cseq().is_ok_and(|got| got.number == *cseq) =>
+            {
+                let offered = *offered;
+                call.their_reinvite = None;
+                self.arm(Due::Call(key), None);
+                if offered {
+                    self.emit(Event::ReinviteAcked { call: key, ack });
                 }
+                self.send_next(key, now);
             }
             _ => {}
         }
