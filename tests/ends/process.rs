@@ -38,6 +38,11 @@ impl Program {
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it printed; lines of standard error begin with `! `.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()

@@ -1,7 +1,7 @@
 //! Colours, sizes and the styles made of them. Nothing else in the window names a colour.
 
 use iced::widget::{button, container, scrollable, text_editor, text_input};
-use iced::{Background, Border, Color, Shadow, Theme, Vector, border};
+use iced::{Background, Border, Color, Theme, border};
 
 /// All colours of one theme, by role.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,21 +175,11 @@ impl Tokens {
         }
     }
 
-    /// Something that floats.
+    /// Something that floats. It has a frame and no shadow: the renderer without a graphics driver redraws only what
+    /// changed but draws a shadow whole each time, until the card is black.
     pub fn floating(self, radius: f32) -> impl Fn(&Theme) -> container::Style {
-        let shade = if self.is_dark {
-            Color::from_rgba(0.0, 0.0, 0.0, 0.5)
-        } else {
-            Color::from_rgba8(22, 24, 29, 0.16)
-        };
         let fill = if self.is_dark { self.panel } else { self.bg };
-        move |_| container::Style {
-            background: Some(fill.into()),
-            text_color: Some(self.text),
-            border: Border { color: self.line, width: 1.0, radius: radius.into() },
-            shadow: Shadow { color: shade, offset: Vector::new(0.0, 6.0), blur_radius: 20.0 },
-            snap: true,
-        }
+        self.card(fill, self.border, radius, 1.0)
     }
 
     /// A button.
