@@ -5,7 +5,7 @@ mod commands;
 mod effects;
 mod events;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ struct Actor {
     levels: Arc<Mutex<Levels>>,
     calls: Calls,
     session: Option<Session>,
+    /// What the endpoint told and nobody has looked at yet.
+    waiting: VecDeque<sip_core::Event>,
     sound: Option<Sound>,
     muted: bool,
     story: Option<Story>,
@@ -175,6 +177,7 @@ impl Actor {
             levels,
             calls: Calls::default(),
             session: None,
+            waiting: VecDeque::new(),
             sound: None,
             muted: false,
             story: None,
@@ -254,9 +257,21 @@ impl Actor {
     fn pump(&mut self) {
         loop {
             self.drain_effects();
+            self.flush();
+            match self.waiting.pop_front() {
+                Some(event) => self.sip_event(event),
+                None => return,
+            }
+        }
+    }
+
+    /// Sends what the endpoint has to send. After each effect, so that a line is with the first of a hundred people
+    /// while it is still being written for the last; what the endpoint tells waits until the session has said all.
+    fn flush(&mut self) {
+        loop {
             match self.endpoint.poll_output() {
                 Output::Connect(connect) => self.driver.connect(&connect),
-                Output::Event(event) => self.sip_event(event),
+                Output::Event(event) => self.waiting.push_back(event),
                 Output::Resolve(_) => {}
                 Output::Timeout(_) => return,
                 Output::Transmit(transmit) => self.driver.send(&transmit),

@@ -25,6 +25,7 @@ impl Actor {
                 }
                 Effect::Sip(act) => self.act(act),
             }
+            self.flush();
         }
     }
 
