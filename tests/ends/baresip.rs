@@ -13,7 +13,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use serde_json::json;
 use testkit::tones;
 
-use super::process::{Program, free_port, within};
+use super::process::{Program, free_port, free_ports, within};
 
 /// One running baresip.
 pub struct Baresip {
@@ -114,8 +114,9 @@ impl Baresip {
 
 fn config(folder: &Path, sip: SocketAddr, control: SocketAddr, console: SocketAddr) -> String {
     let folder = folder.display();
-    let rtp = free_port(sip.ip()) & !1;
-    let (ip, last_rtp) = (sip.ip(), rtp.saturating_add(20));
+    let ip = sip.ip();
+    let rtp = free_ports(ip, 12);
+    let last_rtp = rtp + 11;
     let modules = ["g711", "opus", "aufile", "aubridge", "sndfile", "cons"];
     let applications = ["contact", "menu", "ctrl_tcp"];
     let mut text = format!(

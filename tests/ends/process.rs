@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,16 +102,26 @@ pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// A port that is free for UDP and TCP, and whose successor is too (baresip takes it for TLS).
+/// A port that is free for UDP and TCP, and whose successor is too (baresip takes it for TLS, RTP for RTCP). Even.
 pub fn free_port(ip: IpAddr) -> u16 {
-    for _ in 0..200 {
-        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).expect("a port");
-        let port = socket.local_addr().unwrap().port();
-        let Some(next) = port.checked_add(1) else { continue };
-        let both = [port, next].map(|port| TcpListener::bind(SocketAddr::new(ip, port)));
-        if both.iter().all(Result::is_ok) && UdpSocket::bind(SocketAddr::new(ip, next)).is_ok() {
-            return port;
+    free_ports(ip, 2)
+}
+
+/// The first of `count` ports in a row that are free for UDP and TCP; even. They lie below those that the system gives out
+/// by itself, and none is given twice in one run, so that nobody takes one before its program does.
+pub fn free_ports(ip: IpAddr, count: u16) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..500 {
+        let step = NEXT.fetch_add(u32::from(count.next_multiple_of(2)), Ordering::Relaxed);
+        let begin = std::process::id().wrapping_mul(194).wrapping_add(step) % 12_000;
+        let first = 20_000 + u16::try_from(begin).expect("below 12000") / 2 * 2;
+        let is_free = |port: &u16| {
+            let address = SocketAddr::new(ip, *port);
+            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+        };
+        if (first..first + count).all(|port| is_free(&port)) {
+            return first;
         }
     }
-    panic!("no free port on {ip}");
+    panic!("no {count} free ports on {ip}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testkit::tones;
 
-use super::process::{Program, free_port};
+use super::process::{Program, free_port, free_ports};
 
 /// One running sipp.
 pub struct Sipp {
@@ -39,7 +39,7 @@ impl Sipp {
         let scenario = folder.join("caller.xml");
         fs::write(&scenario, scenario_of(&tone_file, text)).unwrap();
         let messages = folder.join("messages.log");
-        let (port, rtp) = (free_port(ip), free_port(ip) & !1);
+        let (port, rtp) = (free_port(ip), free_ports(ip, 4));
         let mut command = Command::new("sipp");
         command.arg(host.to_string()).args(["-s", user, "-m", "1", "-nostdin"]);
         command.args(["-i", &ip.to_string(), "-p", &port.to_string()]);
