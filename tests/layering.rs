@@ -310,7 +310,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.sort();
     for entry in entries {
         let name = entry.file_name().unwrap().to_string_lossy().into_owned();
-        if entry.is_symlink() || name == ".git" || (entry.is_dir() && name == "target") {
+        if entry.is_symlink()
+            || name == ".git"
+            || (entry.is_dir() && (name == "target" || name == "demo-out"))
+        {
             continue;
         }
         if entry.is_dir() {

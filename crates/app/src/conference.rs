@@ -248,7 +248,8 @@ impl State {
 
     /// A line, received or our own.
     pub fn line(&mut self, line: Line, is_seen: bool) {
-        if !line.is_own && !(is_seen && self.at_end && self.shows_chat) {
+        let is_visible = is_seen && self.at_end && self.shows_chat;
+        if !line.is_own && !is_visible {
             self.unread += 1;
         }
         let source = Source::new(&line.text);

@@ -223,7 +223,7 @@ impl State {
             .padding(iced::Padding { top: 13.0, right: 16.0, bottom: 13.0, left: 48.0 })
             .size(15)
             .style(tokens.field(8.0));
-        let icon = container(Icon::Phone.view(18.0, tokens.muted)).padding([15, 18]);
+        let icon = container(Icon::Phone.view(18.0, tokens.muted)).padding([0, 18]).center_y(46);
         iced::widget::stack![field, icon].into()
     }
 

@@ -37,7 +37,7 @@ impl Actor {
                 None => self.notice(notice::no_session()),
             },
             Command::Resend { message, recipient } => {
-                self.to_session(conference::Command::Resend { message, recipient });
+                self.tell_focus(conference::Command::Resend { message, recipient });
             }
             Command::Say { reference, text, to } => {
                 if self.session.is_none() {
@@ -45,7 +45,7 @@ impl Actor {
                     self.tell(Event::Refused { reference, reason });
                     return;
                 }
-                self.to_session(conference::Command::Say { reference, text, to });
+                self.tell_focus(conference::Command::Say { reference, text, to });
             }
             Command::SetName { name } => {
                 let name = conference::clean_name(&name);
@@ -58,7 +58,7 @@ impl Actor {
         }
     }
 
-    fn to_session(&mut self, command: conference::Command) {
+    fn tell_focus(&mut self, command: conference::Command) {
         match &mut self.session {
             Some(session) => session.handle_command(command),
             None => self.notice(notice::no_session()),
@@ -111,7 +111,7 @@ impl Actor {
         }
         match parse_target(text) {
             Ok((uri, name)) => {
-                self.to_session(conference::Command::Invite { target: AnyUri::Sip(uri), name });
+                self.tell_focus(conference::Command::Invite { target: AnyUri::Sip(uri), name });
             }
             Err(error) => self.notice(format!("{text}: {error}")),
         }
@@ -270,7 +270,7 @@ impl Actor {
             return;
         }
         let Some(ringing) = self.ringing.remove(&incoming) else { return };
-        self.to_session(conference::Command::Admit { call: ringing.call });
+        self.tell_focus(conference::Command::Admit { call: ringing.call });
         self.tell(Event::IncomingGone { incoming, reason: String::new(), missed: false });
     }
 
