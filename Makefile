@@ -38,6 +38,7 @@ lint: ## Check format, lints, documentation, licences and sources
 	@$(NEEDS) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PLAIN) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(PLAIN) -p stories --test interop --test window -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PLAIN) --workspace --no-deps
 	@$(MAKE) --no-print-directory deny
 

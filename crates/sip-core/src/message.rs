@@ -336,3 +336,6 @@ fn split_first_line(head: &[u8]) -> (&[u8], &[u8]) {
     let rest = head.get(end + 1..).unwrap_or_default();
     (head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]), rest)
 }
+
+#[cfg(test)]
+mod tests;
