@@ -313,6 +313,12 @@ impl State {
         self.people.iter().filter(|person| !person.is_self && is_here(person)).count()
     }
 
+    /// Text of a file, at the caret.
+    pub fn insert(&mut self, text: &str) {
+        let paste = text_editor::Edit::Paste(std::sync::Arc::new(text.to_owned()));
+        self.draft.perform(text_editor::Action::Edit(paste));
+    }
+
     /// Whether something floats over the window; Escape closes it.
     pub fn is_floating(&self) -> bool {
         self.floating.is_some()
@@ -487,12 +493,12 @@ impl State {
     pub fn view<'a>(&'a self, tokens: Tokens, size: Size) -> Element<'a, Message> {
         let narrow = size.width < NARROW;
         let body: Element<'a, Message> = match (narrow, self.shows_chat) {
-            (true, _) if self.chat_tab => self.chat_panel(tokens),
+            (true, _) if self.chat_tab => self.chat_panel(tokens, true),
             (true, _) => self.people_panel(tokens, Length::Fill),
             (false, true) => row![
                 self.people_panel(tokens, Length::Fixed(304.0)),
                 upright(tokens),
-                self.chat_panel(tokens)
+                self.chat_panel(tokens, false)
             ]
             .into(),
             (false, false) => self.people_panel(tokens, Length::Fill),

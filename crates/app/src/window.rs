@@ -19,6 +19,8 @@ use crate::ui::{action, label};
 use crate::{incoming, notify};
 
 const TICK: Duration = Duration::from_millis(50);
+/// The largest file that goes into the composer.
+const MAX_FILE: usize = 64 * 1024;
 
 /// Which theme the user wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +89,8 @@ pub enum Message {
     Incoming(incoming::Message),
     /// A key that no widget took, or took too.
     Key(Shortcut),
+    /// A text file was chosen and read.
+    FileRead(Result<String, String>),
     /// Back to the conference.
     ReturnPressed,
     /// The desktop's theme.
@@ -110,6 +114,8 @@ pub enum Shortcut {
     Close,
     /// Ctrl+Shift+X.
     Decline,
+    /// Ctrl+O.
+    InsertFile,
     /// Ctrl+I.
     Invite,
     /// Ctrl+D.
@@ -225,6 +231,9 @@ impl Window {
             Message::Opened(Err(error)) => {
                 self.tell(format!("The link could not be opened: {error}"))
             }
+            Message::FileRead(Ok(text)) if text.is_empty() => {}
+            Message::FileRead(Ok(text)) => self.with(|conference| conference.insert(&text)),
+            Message::FileRead(Err(reason)) => self.tell(reason),
             Message::ReturnPressed => self.at_home = false,
             Message::SystemTheme(is_dark) => self.system_is_dark = is_dark,
             Message::Tick => {
@@ -442,6 +451,7 @@ impl Window {
                 let open = self.in_conference(conference::Message::InvitePressed);
                 open.chain(iced::widget::operation::focus("invite"))
             }
+            Shortcut::InsertFile if in_conference => Task::perform(read_file(), Message::FileRead),
             Shortcut::Mute if self.conference.is_some() => {
                 self.in_conference(conference::Message::MutePressed)
             }
@@ -460,7 +470,11 @@ impl Window {
             Shortcut::Write if in_conference => {
                 iced::widget::operation::focus(conference::COMPOSER)
             }
-            Shortcut::Close | Shortcut::Invite | Shortcut::Mute | Shortcut::Write => Task::none(),
+            Shortcut::Close
+            | Shortcut::InsertFile
+            | Shortcut::Invite
+            | Shortcut::Mute
+            | Shortcut::Write => Task::none(),
         }
     }
 
@@ -545,6 +559,7 @@ fn shortcut(
                 ("l" | "n", false) => Some(Shortcut::CallBar),
                 ("i", false) => Some(Shortcut::Invite),
                 ("d", false) => Some(Shortcut::Mute),
+                ("o", false) => Some(Shortcut::InsertFile),
                 ("q", false) => Some(Shortcut::Quit),
                 ("t", false) => Some(Shortcut::Write),
                 _ => None,
@@ -557,6 +572,19 @@ fn shortcut(
 /// The desktop's program for links; where it fails the user is told.
 async fn open(url: String) -> Result<(), String> {
     open::that_detached(&url).map_err(|error| error.to_string())
+}
+
+/// A text file of the user's choice, by the desktop's own dialog; empty where he chose none.
+async fn read_file() -> Result<String, String> {
+    let Some(file) = rfd::AsyncFileDialog::new().set_title("Insert a text file").pick_file().await
+    else {
+        return Ok(String::new());
+    };
+    let bytes = file.read().await;
+    if bytes.len() > MAX_FILE {
+        return Err("This file is over 64 kB. Send a link to it instead.".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "This file is not text.".to_owned())
 }
 
 /// Twenty a second, from a thread that ends with the subscription.

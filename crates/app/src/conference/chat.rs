@@ -20,14 +20,19 @@ pub const LIST: &str = "chat";
 const GROUP: time::Duration = time::Duration::minutes(2);
 
 impl State {
-    pub(super) fn chat_panel<'a>(&'a self, tokens: Tokens) -> Element<'a, Message> {
-        let head = container(label("Chat", 14.0, tokens.text)).padding([6, 12]).style(tokens.card(
-            tokens.raised,
-            Color::TRANSPARENT,
-            6.0,
-            0.0,
-        ));
-        let head = container(head).padding([0, 12]).height(48).align_y(Alignment::Center);
+    pub(super) fn chat_panel<'a>(&'a self, tokens: Tokens, narrow: bool) -> Element<'a, Message> {
+        let head: Element<'a, Message> = if narrow {
+            // The tabs stand in the bar above; here it says who speaks.
+            label(self.speakers(), 13.0, tokens.ok).into()
+        } else {
+            container(label("Chat", 14.0, tokens.text))
+                .padding([6, 12])
+                .style(tokens.card(tokens.raised, Color::TRANSPARENT, 6.0, 0.0))
+                .into()
+        };
+        let height = if narrow { 40 } else { 48 };
+        let head = container(head).padding([0, if narrow { 16 } else { 12 }]);
+        let head = head.height(height).align_y(Alignment::Center);
         let has_lines = !self.entries.is_empty();
         let list: Element<'a, Message> = if has_lines {
             self.list(tokens)
@@ -155,17 +160,20 @@ impl State {
         .align_right(Length::Fill)
         .padding([2, if private { 8 } else { 16 }]);
         if private {
-            let stripe: Element<'a, Message> =
-                container(Space::new().width(3).height(Length::Fill))
-                    .style(tokens.card(tokens.private, tokens.private, 1.5, 0.0))
-                    .into();
+            let stripe = container(Space::new().width(3).height(Length::Fill)).style(tokens.card(
+                tokens.private,
+                tokens.private,
+                1.5,
+                0.0,
+            ));
             let stripe = container(stripe).padding([8, 0]).height(Length::Fill);
-            let block = container(row![stripe, content]).style(tokens.card(
+            let block = container(content).style(tokens.card(
                 tokens.private_soft,
                 tokens.private_soft,
                 8.0,
                 0.0,
             ));
+            let block = iced::widget::stack![block, stripe];
             return container(hover(block, copy)).padding([4, 8]).into();
         }
         hover(content, copy)

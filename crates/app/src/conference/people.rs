@@ -47,10 +47,30 @@ impl State {
         container(panel).width(width).height(Length::Fill).style(tokens.fill(tokens.panel)).into()
     }
 
+    fn speaks(&self, person: &Participant) -> bool {
+        let level = self.levels.get(&person.id).copied().unwrap_or(-127.0);
+        person.state == ParticipantState::Connected && !person.muted && level >= SPEAKS_DBOV
+    }
+
+    /// "Bob speaks", "Bob and Carol speak"; empty while nobody does.
+    pub(super) fn speakers(&self) -> String {
+        let names: Vec<&str> = self
+            .people
+            .iter()
+            .filter(|person| self.speaks(person))
+            .map(|person| person.name.as_str())
+            .collect();
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => format!("{one} speaks"),
+            [first @ .., last] => format!("{} and {last} speak", first.join(", ")),
+        }
+    }
+
     fn person<'a>(&'a self, tokens: Tokens, person: &'a Participant) -> Element<'a, Message> {
         let level = self.levels.get(&person.id).copied().unwrap_or(-127.0);
         let here = person.state == ParticipantState::Connected;
-        let speaks = here && !person.muted && level >= SPEAKS_DBOV;
+        let speaks = self.speaks(person);
         let color = self.color(tokens, &person.entity);
         let badge: Element<'a, Message> =
             container(avatar(tokens, &person.name, color, 36.0, speaks))
