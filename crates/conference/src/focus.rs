@@ -8,7 +8,6 @@ mod talk;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use rand::RngCore;
 use sip_core::{
     AnyUri, CallFailure, CallKey, EndReason, Event as SipEvent, Failure, Flow, NameAddr, Request,
     RequestId, Response, SubscriptionKey, Uri,
@@ -128,7 +127,7 @@ const HOST: ParticipantId = ParticipantId(1);
 
 impl Focus {
     /// A conference with its host alone.
-    pub fn new(settings: FocusSettings, _rng: Box<dyn RngCore + Send>, now: Now) -> Self {
+    pub fn new(settings: FocusSettings, now: Now) -> Self {
         let limit = SenderLimit::new(settings.chat_rate, now.monotonic);
         let shown = Participant {
             id: HOST,

@@ -6,7 +6,6 @@ mod talk;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use rand::RngCore;
 use sip_core::{
     CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome, Request,
     RequestId, SubscriptionEnd, SubscriptionKey, Uri,
@@ -93,8 +92,8 @@ const OWN: ParticipantId = ParticipantId(1);
 const PEER: ParticipantId = ParticipantId(2);
 
 impl Member {
-    /// A call that is being made, or was just answered by us. Nothing here is random yet.
-    pub fn new(settings: MemberSettings, _rng: Box<dyn RngCore + Send>, _now: Now) -> Self {
+    /// A call that is being made, or was just answered by us.
+    pub fn new(settings: MemberSettings) -> Self {
         let person = |id, address: &NameAddr, state| Participant {
             id,
             entity: entity_of(&address.uri),

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use conference::{
     Command, Effect, Event, Line, Member, MemberSettings, Now, Participant, Recipient,
 };
-use rand::RngCore;
 use sip_core::{CallKey, Contact, Input, NameAddr, Output, Uri};
 
 use crate::net::{Actor, Net, Node};
@@ -16,7 +15,6 @@ pub struct Guest {
     shell: Shell,
     own: NameAddr,
     user: String,
-    generator: Option<Box<dyn RngCore + Send>>,
     member: Option<(CallKey, Member)>,
     events: Vec<Event>,
 }
@@ -30,7 +28,6 @@ impl Guest {
             own: NameAddr::new(Some(name), shell.own_uri(user)),
             user: user.to_owned(),
             shell,
-            generator: Some(net.generator()),
             member: None,
             events: Vec::new(),
         };
@@ -48,8 +45,7 @@ impl Guest {
             call,
             dialled_by_us: true,
         };
-        let generator = self.generator.take().expect("a guest dials once");
-        self.member = Some((call, Member::new(settings, generator, self.shell.now)));
+        self.member = Some((call, Member::new(settings)));
         self.carry_out();
     }
 

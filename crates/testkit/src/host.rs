@@ -24,8 +24,7 @@ pub struct Host {
 impl Host {
     /// Puts a host into the network: own address `sip:alice@...`, conference `sip:conf-1@...`.
     pub fn join(net: &mut Net, name: &str, address: SocketAddr, chat_rate: ChatRate) -> Node<Self> {
-        let host =
-            Self::new(name, address, chat_rate, net.now(), [net.generator(), net.generator()]);
+        let host = Self::new(name, address, chat_rate, net.now(), net.generator());
         net.add(address, host)
     }
 
@@ -34,9 +33,9 @@ impl Host {
         address: SocketAddr,
         chat_rate: ChatRate,
         now: Now,
-        [of_endpoint, of_focus]: [Box<dyn RngCore + Send>; 2],
+        generator: Box<dyn RngCore + Send>,
     ) -> Self {
-        let mut shell = Shell::new(address, "Parlour/0.1", now, of_endpoint);
+        let mut shell = Shell::new(address, "Parlour/0.1", now, generator);
         shell.endpoint.serve(OWN_USER, false);
         shell.endpoint.serve(CONFERENCE_USER, true);
         let settings = FocusSettings {
@@ -46,7 +45,7 @@ impl Host {
             chat_rate,
             capacity: 150,
         };
-        let focus = Focus::new(settings, of_focus, now);
+        let focus = Focus::new(settings, now);
         let mut host =
             Self { shell, focus, events: Vec::new(), mixer: Vec::new(), personal: Vec::new() };
         host.carry_out();

@@ -33,9 +33,8 @@ impl Focus {
     ) {
         let leg = call.filter(|call| self.legs.contains_key(call));
         let leg = leg.or_else(|| self.target_dialog(request));
-        let leg = leg
-            .or_else(|| tie(request, flow, &self.addresses()))
-            .or_else(|| self.sole_leg(request, flow));
+        let leg =
+            leg.or_else(|| tie(request, flow, &self.addresses())).or_else(|| self.sole_leg(flow));
         let refreshed = known.is_some_and(|key| self.subscribers.contains_key(&key));
         if leg.is_none() && !refreshed || self.over {
             self.sip(SipAct::RejectSubscribe { subscribe, failure: Failure::FORBIDDEN });
@@ -62,7 +61,7 @@ impl Focus {
     }
 
     /// A SUBSCRIBE from the address of one leg only: Linphone's comes from a port and a host never seen in the call.
-    fn sole_leg(&self, _request: &Request, flow: &Flow) -> Option<CallKey> {
+    fn sole_leg(&self, flow: &Flow) -> Option<CallKey> {
         let mut legs = self.legs.iter().filter(|(_, leg)| {
             leg.connected
                 && leg.flow.remote.ip() == flow.remote.ip()

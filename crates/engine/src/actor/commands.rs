@@ -3,8 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use conference::{Focus, FocusSettings, Member, MemberSettings};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use rand::RngCore;
 use sip_core::{AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, Transport, Uri};
 
 use super::{Actor, Found, Purpose, Story};
@@ -87,10 +86,9 @@ impl Actor {
             chat_rate: self.settings.chat_rate,
             capacity: CAPACITY,
         };
-        let rng = Box::new(StdRng::from_rng(&mut self.rng));
         self.start_sound();
         self.begin_story(RecordKind::Conference, conference.to_string(), subject.clone());
-        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, rng, now()))));
+        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, now()))));
         self.tell(Event::Session {
             kind: SessionKind::Hosted,
             subject,
@@ -188,8 +186,7 @@ impl Actor {
     /// A session of two, until the other turns out to be a focus.
     pub(super) fn begin_call(&mut self, settings: MemberSettings) {
         let call = settings.call;
-        let rng = Box::new(StdRng::from_rng(&mut self.rng));
-        let member = Member::new(settings, rng, now());
+        let member = Member::new(settings);
         let subject = member.title();
         self.start_sound();
         self.session =

@@ -62,7 +62,6 @@ pub(super) struct Subscription {
     /// The last NOTIFY went out, or our own SUBSCRIBE with zero.
     ending: bool,
     notified: bool,
-    number: u32,
 }
 
 impl Endpoint {
@@ -564,7 +563,6 @@ impl Subscription {
             in_flight: false,
             ending: false,
             notified: false,
-            number: 0,
         }
     }
 
@@ -587,10 +585,7 @@ impl Subscription {
                 }
                 fresh
             }
-            Place::Shared(_) | Place::Asked { .. } => {
-                self.number = number;
-                true
-            }
+            Place::Shared(_) | Place::Asked { .. } => true,
         }
     }
 }
