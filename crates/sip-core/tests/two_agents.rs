@@ -543,3 +543,72 @@ fn garbage_is_an_error_and_what_can_be_answered_is() {
             .starts_with("SIP/2.0 489")
     );
 }
+
+#[test]
+fn allow_accept_and_allow_events_name_what_is_dispatched_and_nothing_else() {
+    let known = [
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "MESSAGE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "REGISTER",
+        "REFER",
+        "INFO",
+        "UPDATE",
+        "PRACK",
+        "PUBLISH",
+        "FROB",
+    ];
+    for (number, method) in known.into_iter().enumerate() {
+        let answer = answer_to(method, number, "Event: conference\r\n", "");
+        let refused = answer.starts_with("SIP/2.0 405") || answer.starts_with("SIP/2.0 501");
+        let listed = sip_core::capabilities::ALLOW.contains(&method);
+        assert_eq!(refused, !listed, "{method}: {answer}");
+    }
+    for (number, (package, taken)) in
+        [("conference", true), ("refer", false), ("presence", false)].into_iter().enumerate()
+    {
+        let answer = answer_to("SUBSCRIBE", 50 + number, &format!("Event: {package}\r\n"), "");
+        assert_eq!(!answer.starts_with("SIP/2.0 489"), taken, "{package}: {answer}");
+        assert_eq!(sip_core::capabilities::ALLOW_EVENTS.contains(&package), taken);
+    }
+    for (number, (kind, taken)) in
+        [("application/sdp", true), ("application/json", false)].into_iter().enumerate()
+    {
+        let more = format!("Content-Type: {kind}\r\nContact: <sip:a@192.0.2.8>\r\n");
+        let answer = answer_to("INVITE", 60 + number, &more, "v=0\r\n");
+        assert_eq!(!answer.starts_with("SIP/2.0 415"), taken, "{kind}: {answer}");
+        assert_eq!(sip_core::capabilities::ACCEPT.contains(&kind), taken);
+    }
+    // Nothing is claimed that a Require could then ask for.
+    for tag in ["100rel", "timer", "replaces", "join", "outbound", "gruu", "tdialog", "norefersub"]
+    {
+        let answer = answer_to("OPTIONS", 70, &format!("Require: {tag}\r\n"), "");
+        let refused = answer.starts_with("SIP/2.0 420");
+        assert_eq!(refused, !sip_core::capabilities::SUPPORTED.contains(&tag), "{tag}: {answer}");
+    }
+}
+
+/// The first line of the answer to a request from nowhere.
+fn answer_to(method: &str, number: usize, more: &str, body: &str) -> String {
+    let mut line = Line::new(1);
+    let text = format!(
+        "{method} sip:user0@c SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.8;branch=z9hG4bK{method}{number}\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:user0@c>\r\nCall-ID: {number}\r\nCSeq: 1 {method}\r\n\
+         Max-Forwards: 70\r\n{more}\r\n{body}"
+    );
+    let input = Input::Datagram {
+        now: line.now,
+        transport: Transport::Udp,
+        source: address(7),
+        destination: address(0),
+        contents: text.as_bytes(),
+    };
+    let _ = line.agents[0].handle_input(input);
+    line.drain(0);
+    line.sent.last().map(|(_, _, first)| first.clone()).unwrap_or_default()
+}

@@ -7,7 +7,6 @@ mod resolve;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transmit, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -80,7 +79,9 @@ pub enum Received {
 /// The sockets of one user agent.
 #[derive(Debug)]
 pub struct Driver {
-    udp: Arc<UdpSocket>,
+    /// The same socket as the reading task's. Sending needs no readiness: a datagram goes at once or not at all, and
+    /// tokio's own would call a fresh socket not ready.
+    udp: std::net::UdpSocket,
     address: SocketAddr,
     received: mpsc::Receiver<Received>,
     sender: mpsc::Sender<Received>,
@@ -94,7 +95,7 @@ impl Driver {
         let mut last = None;
         for _ in 0..attempts {
             match bind_both(listen) {
-                Ok((udp, tcp)) => return Ok(Self::start(udp, tcp, listen)),
+                Ok(sockets) => return Ok(Self::start(sockets, listen)),
                 Err(error) => last = Some(error),
             }
         }
@@ -105,11 +106,10 @@ impl Driver {
         Err(BindError::Unusable { address: listen, source })
     }
 
-    fn start(udp: UdpSocket, tcp: TcpListener, listen: SocketAddr) -> Self {
+    fn start((udp, reading, tcp): Sockets, listen: SocketAddr) -> Self {
         let address = udp.local_addr().unwrap_or(listen);
-        let udp = Arc::new(udp);
         let (sender, received) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(read_datagrams(udp.clone(), address, sender.clone()));
+        tokio::spawn(read_datagrams(reading, address, sender.clone()));
         let connections = Connections::new(sender.clone(), address);
         connections.accept(tcp);
         Self { udp, address, received, sender, connections }
@@ -139,7 +139,7 @@ impl Driver {
             return;
         }
         let destination = transmit.flow.remote;
-        if let Err(error) = self.udp.try_send_to(&transmit.contents, destination) {
+        if let Err(error) = self.udp.send_to(&transmit.contents, destination) {
             tracing::debug!(%error, "a datagram was not sent");
             let lasting =
                 !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
@@ -155,24 +155,28 @@ impl Driver {
     }
 }
 
-fn bind_both(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+/// For sending, for reading, and for connections.
+type Sockets = (std::net::UdpSocket, UdpSocket, TcpListener);
+
+fn bind_both(listen: SocketAddr) -> io::Result<Sockets> {
     let domain = Domain::for_address(listen);
     let udp = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     udp.set_nonblocking(true)?;
     // Bursts of a large conference wait in the kernel, not on the floor.
     let _ = udp.set_recv_buffer_size(1 << 20);
     udp.bind(&listen.into())?;
-    let udp = UdpSocket::from_std(udp.into())?;
+    let udp: std::net::UdpSocket = udp.into();
+    let reading = UdpSocket::from_std(udp.try_clone()?)?;
     let address = SocketAddr::new(listen.ip(), udp.local_addr()?.port());
     let tcp = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     tcp.set_nonblocking(true)?;
     tcp.set_reuse_address(true)?;
     tcp.bind(&address.into())?;
     tcp.listen(128)?;
-    Ok((udp, TcpListener::from_std(tcp.into())?))
+    Ok((udp, reading, TcpListener::from_std(tcp.into())?))
 }
 
-async fn read_datagrams(udp: Arc<UdpSocket>, address: SocketAddr, sender: mpsc::Sender<Received>) {
+async fn read_datagrams(udp: UdpSocket, address: SocketAddr, sender: mpsc::Sender<Received>) {
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut routes = BTreeMap::new();
     loop {

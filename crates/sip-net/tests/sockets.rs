@@ -1,0 +1,110 @@
+//! The driver over real loopback sockets, IPv4 and IPv6.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transmit, Transport};
+use sip_net::{BindError, Driver, Received, resolve};
+
+const FAMILIES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+async fn next(driver: &mut Driver) -> Received {
+    let received = tokio::time::timeout(Duration::from_secs(5), driver.receive()).await;
+    received.expect("something comes").expect("the driver lives")
+}
+
+fn flow(
+    transport: Transport,
+    from: &Driver,
+    to: &Driver,
+    connection: Option<ConnectionId>,
+) -> Flow {
+    Flow { transport, local: from.address(), remote: to.address(), connection }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn datagrams_arrive_with_both_addresses() {
+    for ip in FAMILIES {
+        let (mut one, mut two) = (
+            Driver::bind((ip, 0).into()).await.unwrap(),
+            Driver::bind((ip, 0).into()).await.unwrap(),
+        );
+        let contents = Bytes::from_static(b"OPTIONS");
+        one.send(&Transmit { flow: flow(Transport::Udp, &one, &two, None), contents });
+        let Received::Datagram { source, destination, contents } = next(&mut two).await else {
+            panic!()
+        };
+        assert_eq!((source, destination), (one.address(), two.address()));
+        assert_eq!(contents, b"OPTIONS");
+        assert!(one.try_receive().is_none());
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_listener_on_every_address_knows_which_one_was_meant() {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut two = Driver::bind(any).await.unwrap();
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, two.address().port()));
+    let flow = Flow { transport: Transport::Udp, local: one.address(), remote, connection: None };
+    one.send(&Transmit { flow, contents: Bytes::from_static(b"x") });
+    let Received::Datagram { destination, .. } = next(&mut two).await else { panic!() };
+    assert_eq!(destination, remote);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_opens_carries_and_closes_on_the_same_port() {
+    for ip in FAMILIES {
+        let (mut one, mut two) = (
+            Driver::bind((ip, 0).into()).await.unwrap(),
+            Driver::bind((ip, 0).into()).await.unwrap(),
+        );
+        let connection = ConnectionId(1 << 63 | 7);
+        one.connect(&Connect { connection, local: one.address(), remote: two.address() });
+        let Received::Connection { connection: ours, change: ConnectionChange::Opened { .. } } =
+            next(&mut one).await
+        else {
+            panic!()
+        };
+        assert_eq!(ours, connection);
+        let Received::Connection {
+            connection: theirs,
+            change: ConnectionChange::Opened { flow: seen },
+        } = next(&mut two).await
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (theirs.0 >> 63, seen.local),
+            (0, two.address()),
+            "accepted ids have the upper bit clear"
+        );
+        let contents = Bytes::from_static(b"hello");
+        one.send(&Transmit { flow: flow(Transport::Tcp, &one, &two, Some(connection)), contents });
+        let Received::Stream { connection: by, contents } = next(&mut two).await else { panic!() };
+        assert_eq!((by, contents.as_slice()), (theirs, &b"hello"[..]));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_refused_connection_and_a_taken_port_are_told() {
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let closed =
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let connection = ConnectionId(1 << 63 | 9);
+    one.connect(&Connect { connection, local: one.address(), remote: closed });
+    let Received::Connection { change, .. } = next(&mut one).await else { panic!() };
+    assert_eq!(change, ConnectionChange::Closed { refused: true });
+    let taken = Driver::bind(one.address()).await;
+    assert!(matches!(taken, Err(BindError::PortTaken { .. })), "{taken:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn literal_addresses_are_found_and_other_families_are_not() {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
+    let found = resolve("127.0.0.1", 5070, listen).await.targets;
+    assert_eq!((found.len(), found[0].remote.port(), found[0].local), (1, 5070, listen));
+    assert!(resolve("[::1]", 5070, listen).await.targets.is_empty());
+    assert!(resolve("no such host", 5070, listen).await.targets.is_empty());
+}
