@@ -1,5 +1,7 @@
 //! The driver over real loopback sockets, IPv4 and IPv6.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
