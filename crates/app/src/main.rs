@@ -10,6 +10,7 @@ const USAGE: &str = "parlour [ADDRESS] [--name NAME] [--listen ADDR:PORT] [--the
         [--host SUBJECT] [--conference USER] [--invite URI]... [--audio KIND] [--data-folder DIR] [--json]
 
 ADDRESS fills the call bar; nobody is called without being asked. KIND: device, silence, tone:HZ, file:IN.wav.
+--invite hosts a conference, of a subject of its own without --host.
 --json prints events and takes commands as parlour-cli does.";
 
 fn main() -> anyhow::Result<()> {
@@ -71,5 +72,39 @@ fn options(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Option
             other => bail!("unknown option {other}\n{USAGE}"),
         }
     }
+    for uri in &options.invite {
+        if let Err(fault) = engine::parse_target(uri) {
+            bail!("--invite {uri}: {fault}");
+        }
+    }
+    // Whoever is invited is invited into a conference: one of ours, "NAME's conference" where it has no subject.
+    if !options.invite.is_empty() && options.host.is_none() {
+        options.host = Some(String::new());
+    }
     Ok(Some(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> anyhow::Result<Option<Options>> {
+        options(arguments.iter().map(|argument| (*argument).to_owned()))
+    }
+
+    #[test]
+    fn who_is_invited_is_called_into_a_conference_of_ours() {
+        let options = read(&["--invite", "sip:bob@example.org"]).unwrap().unwrap();
+        assert_eq!(options.host.as_deref(), Some(""));
+        assert_eq!(options.invite, ["sip:bob@example.org"]);
+        let options = read(&["--host", "Weekly", "--invite", "bob@x.y"]).unwrap().unwrap();
+        assert_eq!(options.host.as_deref(), Some("Weekly"));
+        assert_eq!(read(&[]).unwrap().unwrap().host, None);
+    }
+
+    #[test]
+    fn an_invitation_that_cannot_be_called_is_an_error_in_words() {
+        let error = read(&["--invite", "dave@@x.y"]).unwrap_err().to_string();
+        assert_eq!(error, "--invite dave@@x.y: has two @ signs");
+    }
 }
