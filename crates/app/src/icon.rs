@@ -66,6 +66,8 @@ icons! {
     Retry = "retry",
     /// Search.
     Search = "search",
+    /// Speaker.
+    Speaker = "speaker",
     /// A conference.
     Table = "table",
     /// One person.

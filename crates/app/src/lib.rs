@@ -6,6 +6,7 @@ pub mod home;
 pub mod icon;
 pub mod incoming;
 pub mod notify;
+pub mod question;
 pub mod scripting;
 pub mod selectable;
 pub mod sessions;

@@ -230,6 +230,21 @@ impl Tokens {
         }
     }
 
+    /// A one-line field whose frame is drawn below it: only the ring of the keyboard is its own.
+    pub fn ringed_field(
+        self,
+        radius: f32,
+    ) -> impl Fn(&Theme, text_input::Status) -> text_input::Style {
+        move |theme, status| {
+            let mut style = self.field(radius)(theme, status);
+            style.background = Color::TRANSPARENT.into();
+            if !matches!(status, text_input::Status::Focused { .. }) {
+                style.border.width = 0.0;
+            }
+            style
+        }
+    }
+
     /// The composer's text: its frame is drawn around the whole composer.
     pub fn composer(self) -> impl Fn(&Theme, text_editor::Status) -> text_editor::Style {
         move |_, _| text_editor::Style {

@@ -1,0 +1,134 @@
+//! What the engine tells.
+
+use super::*;
+
+impl Window {
+    pub(super) fn engine(&mut self, event: Event) -> Task<Message> {
+        if let Some((writer, output)) = &mut self.json
+            && let Some(line) = writer.line(&event)
+        {
+            output.line(line);
+        }
+        match event {
+            Event::Accepted { reference, .. } => {
+                self.with(|session| session.screen.accepted(&reference))
+            }
+            Event::Audio { microphone, speaker } => self.sound(Audio { microphone, speaker }),
+            Event::Delivery(delivery) => self.with(|session| session.screen.delivery(delivery)),
+            Event::Ended { reason } => {
+                self.question = None;
+                match self.sessions.running_mut() {
+                    Some(session) => session.screen.ended = Some(reason),
+                    None => self.home.tell(&reason),
+                }
+            }
+            Event::Fatal { text } => {
+                self.phase = home::Phase::Failed;
+                self.home.tell(&text);
+            }
+            Event::History(history) => self.home.history = history,
+            Event::Incoming { incoming, name, uri } => {
+                self.incoming.rings(incoming, &name, uri.clone(), Instant::now());
+                if !self.focused {
+                    let name = if name.is_empty() { uri.clone() } else { name };
+                    self.notifier.tell(Order::Rings { incoming, name, uri });
+                }
+            }
+            Event::IncomingGone { incoming, missed, .. } => {
+                self.incoming.gone(incoming, Instant::now());
+                self.notifier.tell(Order::RingsNoMore { incoming, missed });
+                let asked = |question: &Question| question.intent == Intent::Answer(incoming);
+                if self.question.as_ref().is_some_and(asked) {
+                    self.question = None;
+                }
+            }
+            Event::Line(line) => self.line(line),
+            Event::PersonalText(line) => self.personal(line),
+            Event::Muted { on } => self.with(|session| {
+                session.muted = on;
+                session.screen.muted(on);
+            }),
+            Event::Notice { text } => self.tell(text),
+            Event::Participant(participant) => {
+                self.with(|session| session.screen.participant(participant));
+                self.ask_again();
+            }
+            Event::Ready { uri, hint } => {
+                self.address = uri;
+                self.phase = home::Phase::Ready;
+                if let Some(hint) = hint {
+                    self.home.tell(&hint);
+                }
+                if let Some(command) = self.begin.take() {
+                    self.send(command);
+                }
+            }
+            Event::Refused { reference, reason } => {
+                self.with(|session| session.screen.refused(&reference, reason))
+            }
+            Event::Session { kind, subject, conference } => {
+                if self.sessions.begin(kind, subject, conference) {
+                    return iced::widget::operation::focus(conference::COMPOSER);
+                }
+            }
+        }
+        Task::none()
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.sessions.latest_mut() {
+            act(session);
+        }
+    }
+
+    fn line(&mut self, line: engine::Line) {
+        let seen = self.focused && self.sessions.shows_latest();
+        let Some(session) = self.sessions.latest_mut() else { return self.home.text(line) };
+        if !line.is_own && !seen {
+            self.notifier.tell(Order::Line {
+                group: group(session.id),
+                title: session.screen.subject.clone(),
+                name: line.name.clone(),
+                text: line.text.clone(),
+            });
+        }
+        session.lines += 1;
+        session.screen.line(line, seen);
+    }
+
+    /// From outside of any session: it stands on the home screen, whatever is shown now.
+    fn personal(&mut self, line: engine::Line) {
+        if !self.focused || self.sessions.shown().is_some() {
+            self.notifier.tell(Order::Line {
+                group: format!("text-{}", line.from),
+                title: line.name.clone(),
+                name: line.name.clone(),
+                text: line.text.clone(),
+            });
+        }
+        if let Some(session) = self.sessions.shown_mut() {
+            let name = crate::clean::one_line(&line.name, 60);
+            let words = format!("{name} wrote to you alone. The text is on the home screen.");
+            session.screen.notice(words);
+        }
+        self.home.text(line);
+    }
+
+    fn sound(&mut self, audio: Audio) {
+        for (what, device) in [("microphone", &audio.microphone), ("speaker", &audio.speaker)] {
+            if let Err(problem) = device {
+                let words = format!("No sound from the {what}: {problem}");
+                self.tell(words);
+            }
+        }
+        self.audio = Some(audio);
+    }
+
+    /// What is asked says for how many; that changed, perhaps.
+    fn ask_again(&mut self) {
+        let Some(question) = &self.question else { return };
+        if let Some(again) = Question::before(question.intent.clone(), self.running()) {
+            self.question = Some(again);
+        }
+    }
+}
