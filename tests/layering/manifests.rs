@@ -77,6 +77,7 @@ const FOR_TESTS: &[&str] = &[
     "serde_json",
     "tempfile",
     "toml",
+    "x11rb",
 ];
 
 const PURE: &[&str] = &["conference", "media", "sip-core"];
