@@ -307,7 +307,10 @@ impl Window {
                 return iced::widget::operation::move_cursor_to_end(home::CALL_BAR);
             }
             Message::Question(message) => return self.answered(message),
-            Message::ReturnPressed => self.show_running(),
+            Message::ReturnPressed => {
+                self.show_running();
+                return self.focus();
+            }
             Message::SystemTheme(is_dark) => self.system_is_dark = is_dark,
             Message::Tick => self.ticked(),
             Message::UnsentCopied(id) => {

@@ -123,12 +123,4 @@ impl Window {
         }
         self.audio = Some(audio);
     }
-
-    /// What is asked says for how many; that changed, perhaps.
-    fn ask_again(&mut self) {
-        let Some(question) = &self.question else { return };
-        if let Some(again) = Question::before(question.intent.clone(), self.running()) {
-            self.question = Some(again);
-        }
-    }
 }

@@ -8,18 +8,31 @@ impl Window {
         Some(Running { kind: screen.kind, subject: &screen.subject, others: screen.others() })
     }
 
-    /// Does it, or asks first.
-    pub(super) fn want(&mut self, intent: Intent) -> Task<Message> {
-        let quits = intent == Intent::Quit;
-        let unsent = self.sessions.with_unsent().filter(|_| quits);
-        self.question = match (Question::before(intent.clone(), self.running()), unsent) {
+    /// What is to be asked before that, if anything.
+    fn question(&self, intent: &Intent) -> Option<Question> {
+        let question = Question::before(intent.clone(), self.running());
+        let unsent = self.sessions.with_unsent().filter(|_| *intent == Intent::Quit);
+        match (question, unsent) {
             (Some(question), Some(_)) => Some(question.losing_text()),
             (None, Some(session)) => Some(Question::unsent(&session.screen.subject)),
             (question, None) => question,
-        };
+        }
+    }
+
+    /// Does it, or asks first.
+    pub(super) fn want(&mut self, intent: Intent) -> Task<Message> {
+        self.question = self.question(&intent);
         match self.question {
             Some(_) => Task::none(),
             None => self.act(intent),
+        }
+    }
+
+    /// What is asked says for how many; that changed, perhaps.
+    pub(super) fn ask_again(&mut self) {
+        let again = self.question.as_ref().and_then(|asked| self.question(&asked.intent));
+        if again.is_some() {
+            self.question = again;
         }
     }
 
