@@ -2,40 +2,54 @@
 
 mod chat;
 mod composer;
+mod floating;
+mod frame;
 mod people;
 
 pub use chat::LIST;
 pub use composer::TEXT as COMPOSER;
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use engine::{
     Command, Delivery, Levels, Line, MessageId, Participant, ParticipantId, ParticipantState,
     Recipient, SessionKind,
 };
-use iced::widget::{
-    Column, Row, Space, button, column, container, opaque, row, stack, text_editor, text_input,
-};
-use iced::{Alignment, Color, Element, Length, Size};
+use iced::widget::text_editor;
+use iced::{Color, Size};
 
+use self::floating::Floating;
 use crate::home::hash;
-use crate::icon::Icon;
 use crate::selectable::Source;
-use crate::theme::{Kind, Tokens};
-use crate::ui::{action, big_action, count, icon_action, label, line, mono, upright};
+use crate::text;
+use crate::theme::Tokens;
 
 /// Below this width people and chat are tabs.
 const NARROW: f32 = 900.0;
 /// Louder than this is speaking.
 const SPEAKS_DBOV: f32 = -45.0;
+/// The ring around a speaker outlasts a short pause.
+const SPEAKS_ON: Duration = Duration::from_millis(400);
+/// How far a meter falls in one tick: the whole scale in about 300 ms.
+const RELEASE_DB: f32 = 8.0;
+/// Who left, or could not be reached, stays in the list so long.
+const GONE_STAYS: Duration = Duration::from_secs(30);
+const TOAST_STAYS: Duration = Duration::from_secs(2);
 
 /// One row of the chat.
 #[derive(Debug)]
-pub enum Entry {
-    /// People who came or went, in words.
+enum Entry {
+    /// People who came or went.
     Event {
-        /// The time and the words.
+        /// When the first of them did, HH:MM.
+        clock: String,
+        /// Their names.
+        names: Vec<String>,
+        /// What they did: "joined".
+        verb: &'static str,
+        /// All of it in words.
         words: String,
     },
     /// A line.
@@ -45,25 +59,15 @@ pub enum Entry {
         /// Its text, taken apart for showing.
         source: Source,
     },
-}
-
-/// What floats over the window.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Floating {
-    /// Add somebody.
-    Invite {
-        /// What is typed.
-        typed: String,
+    /// A text of ours that was refused while another was already being written.
+    Unsent {
+        /// Its text.
+        source: Source,
+        /// To whom it was to go.
+        to: Recipient,
+        /// Why it did not.
+        reason: String,
     },
-    /// Leaving ends the conference for all.
-    Leaving,
-    /// Open this?
-    Link {
-        /// Its address.
-        url: String,
-    },
-    /// Whom to write to.
-    Target,
 }
 
 /// What the window holds for one session.
@@ -76,14 +80,20 @@ pub struct State {
     /// The conference's address.
     pub conference: String,
     started: Instant,
+    lasted: Option<Duration>,
     people: Vec<Participant>,
+    /// Names outlive their people: lines and deliveries still speak of them.
+    names: BTreeMap<String, String>,
     colors: BTreeMap<String, usize>,
+    since: BTreeMap<ParticipantId, Instant>,
     levels: BTreeMap<ParticipantId, f32>,
+    spoke: BTreeMap<ParticipantId, Instant>,
     entries: Vec<Entry>,
+    opened: BTreeSet<usize>,
     deliveries: BTreeMap<MessageId, Vec<Delivery>>,
     /// What is being written.
     pub draft: text_editor::Content,
-    sent: BTreeMap<String, String>,
+    sent: BTreeMap<String, (String, Recipient)>,
     next_reference: u32,
     target: Recipient,
     muted: bool,
@@ -92,10 +102,15 @@ pub struct State {
     notice: Option<String>,
     shows_chat: bool,
     chat_tab: bool,
+    is_narrow: bool,
     at_end: bool,
+    /// While somebody reads further up, what comes waits below this row, so that nothing moves under his eyes.
+    held_at: Option<usize>,
     /// Lines that came while they could not be seen.
     pub unread: usize,
     shown_entries: usize,
+    /// Set by the composer's text when it is drawn, read by its frame, which is drawn after it.
+    composer_has_keyboard: Cell<bool>,
     /// Why it ended; the texts stay readable.
     pub ended: Option<String>,
 }
@@ -109,6 +124,10 @@ pub enum Message {
     ChatToggled,
     /// The conference's address is to be copied.
     ConferenceCopied,
+    /// Who got a line.
+    DeliveriesPressed(MessageId),
+    /// The composer's text is to be copied; the conference is over.
+    DraftCopied,
     /// The composer changed.
     DraftEdited(text_editor::Action),
     /// Show more of what was before.
@@ -133,14 +152,20 @@ pub enum Message {
     LinkPressed(String),
     /// Copy a whole message.
     MessageCopied(MessageId),
+    /// Show the whole of a long message, or cut it again.
+    MessageOpened(usize),
     /// The microphone button.
     MutePressed,
     /// The notice was read.
     NoticeClosed,
     /// Give up or remove a person.
     RemovePressed(ParticipantId),
+    /// And confirmed.
+    RemoveConfirmed(ParticipantId),
     /// Send a line again.
     ResendPressed(MessageId, Vec<String>),
+    /// Call somebody again who could not be reached.
+    RetryPressed(ParticipantId),
     /// Scrolled; whether the end is seen.
     Scrolled(bool),
     /// Send what is written.
@@ -153,6 +178,8 @@ pub enum Message {
     TargetPressed,
     /// To the newest line.
     ToEndPressed,
+    /// A refused text is to be copied.
+    UnsentCopied(usize),
 }
 
 /// What should happen.
@@ -166,6 +193,8 @@ pub enum Action {
     None,
     /// Open with the desktop's program.
     Open(String),
+    /// To the engine; then show the end of the chat.
+    Say(Command),
     /// To the engine.
     Send(Vec<Command>),
     /// Scroll the chat to its end.
@@ -182,10 +211,15 @@ impl State {
             subject,
             conference,
             started: Instant::now(),
+            lasted: None,
             people: Vec::new(),
+            names: BTreeMap::new(),
             colors: BTreeMap::new(),
+            since: BTreeMap::new(),
             levels: BTreeMap::new(),
+            spoke: BTreeMap::new(),
             entries: Vec::new(),
+            opened: BTreeSet::new(),
             deliveries: BTreeMap::new(),
             draft: text_editor::Content::new(),
             sent: BTreeMap::new(),
@@ -197,59 +231,79 @@ impl State {
             notice: None,
             shows_chat: true,
             chat_tab: true,
+            is_narrow: false,
             at_end: true,
+            held_at: None,
             unread: 0,
             shown_entries: chat::PAGE,
+            composer_has_keyboard: Cell::new(false),
             ended: None,
         }
+    }
+
+    /// The window has another size.
+    pub fn resize(&mut self, size: Size) {
+        self.is_narrow = size.width < NARROW;
+        self.seen();
     }
 
     /// A participant came, changed or went.
     pub fn participant(&mut self, person: Participant) {
         let known = self.people.iter_mut().find(|known| known.id == person.id);
         let before = known.as_ref().map(|known| known.state);
-        let (is_self, name, state) = (person.is_self, person.name.clone(), person.state);
+        let (is_self, state, reason) = (person.is_self, person.state, person.reason.clone());
+        let (name, entity, id) = (person.name.clone(), person.entity.clone(), person.id);
+        self.names.insert(entity.clone(), name.clone());
         // In one conference each person has the next free colour, starting at the hash.
-        if !self.colors.contains_key(&person.entity) {
-            let start = hash(&person.entity);
+        if !self.colors.contains_key(&entity) {
+            let start = hash(&entity);
             let used: Vec<usize> = self.colors.values().copied().collect();
             let free = (0..8).map(|n| (start + n) % 8).find(|color| !used.contains(color));
-            self.colors.insert(person.entity.clone(), free.unwrap_or(start % 8));
+            self.colors.insert(entity, free.unwrap_or(start % 8));
         }
         match known {
             Some(known) => *known = person,
+            // Who was gone before we came is no news.
+            None if state == ParticipantState::Disconnected => return,
             None => self.people.push(person),
         }
-        let came = state == ParticipantState::Connected
-            && before != Some(state)
-            && before != Some(ParticipantState::OnHold);
-        let went = state == ParticipantState::Disconnected
-            && matches!(before, Some(ParticipantState::Connected | ParticipantState::OnHold));
-        if !is_self && (came || went) {
-            self.note(&name, came);
+        if before != Some(state) {
+            self.since.insert(id, Instant::now());
+        }
+        if is_self || self.kind == SessionKind::Call {
+            return;
+        }
+        let was_here =
+            matches!(before, Some(ParticipantState::Connected | ParticipantState::OnHold));
+        match state {
+            ParticipantState::Connected if !was_here => self.note(name, "joined"),
+            ParticipantState::Disconnected if was_here => self.note(name, "left"),
+            ParticipantState::Disconnected if before.is_some_and(|before| before != state) => {
+                let words = if reason.is_empty() { format!("{name} did not come") } else { reason };
+                self.note(words, "");
+            }
+            _ => {}
         }
     }
 
     /// Comings and goings in a row are one row of the chat.
-    fn note(&mut self, name: &str, came: bool) {
-        let verb = if came { "joined" } else { "left" };
-        if let Some(Entry::Event { words }) = self.entries.last_mut()
-            && let Some(names) = words.strip_suffix(&format!(" {verb}"))
+    fn note(&mut self, name: String, verb: &'static str) {
+        if let Some(Entry::Event { clock, names, verb: known, words }) = self.entries.last_mut()
+            && *known == verb
+            && !verb.is_empty()
         {
-            *words = format!("{}, {name} {verb}", names.replace(" and ", ", "));
-            if let Some((start, end)) = words.clone().rsplit_once(", ") {
-                *words = format!("{start} and {end}");
-            }
+            names.push(name);
+            *words = format!("{clock}  {} {verb}", text::listed(names));
             return;
         }
         let clock = chat::clock(time::OffsetDateTime::now_utc());
-        self.entries.push(Entry::Event { words: format!("{clock}  {name} {verb}") });
+        let words = format!("{clock}  {name} {verb}").trim_end().to_owned();
+        self.entries.push(Entry::Event { clock, names: vec![name], verb, words });
     }
 
     /// A line, received or our own.
     pub fn line(&mut self, line: Line, is_seen: bool) {
-        let is_visible = is_seen && self.at_end && self.shows_chat;
-        if !line.is_own && !is_visible {
+        if !line.is_own && !(is_seen && self.at_end && self.chat_is_shown()) {
             self.unread += 1;
         }
         let source = Source::new(&line.text);
@@ -270,14 +324,17 @@ impl State {
         self.sent.remove(reference);
     }
 
-    /// A line of ours was refused: its text goes back into the composer.
+    /// A line of ours was refused: its text goes back into the composer, with whom it was for. Where something else is
+    /// being written by now it stays in the chat, to be copied.
     pub fn refused(&mut self, reference: &str, reason: String) {
-        if let Some(text) = self.sent.remove(reference)
-            && self.draft.text().trim().is_empty()
-        {
+        self.notice = Some(reason.clone());
+        let Some((text, to)) = self.sent.remove(reference) else { return };
+        if self.draft_text().is_empty() {
             self.draft = text_editor::Content::with_text(&text);
+            self.target = to;
+        } else {
+            self.entries.push(Entry::Unsent { source: Source::new(&text), to, reason });
         }
-        self.notice = Some(reason);
     }
 
     /// A word from the engine.
@@ -290,27 +347,52 @@ impl State {
         self.muted = on;
     }
 
+    /// It is over. What was said and what was being written stays.
+    pub fn end(&mut self, reason: String) {
+        self.lasted.get_or_insert(self.started.elapsed());
+        self.levels.clear();
+        self.spoke.clear();
+        self.floating = None;
+        self.ended = Some(reason);
+    }
+
     /// The window is looked at again.
     pub fn seen(&mut self) {
-        if self.at_end && self.shows_chat {
+        if self.at_end && self.chat_is_shown() {
             self.unread = 0;
         }
     }
 
-    /// The latest levels; the meters fall slowly so that the eye can follow.
+    /// The latest levels; the meters fall slowly enough for the eye to follow.
     pub fn tick(&mut self, levels: &Levels) {
-        for (id, dbov) in &levels.levels_dbov {
-            let shown = self.levels.entry(*id).or_insert(-127.0);
-            *shown = if *dbov > *shown { *dbov } else { (*shown - 3.0).max(*dbov) };
+        if self.ended.is_none() {
+            for (id, dbov) in &levels.levels_dbov {
+                let shown = self.levels.entry(*id).or_insert(-127.0);
+                *shown = if *dbov > *shown { *dbov } else { (*shown - RELEASE_DB).max(*dbov) };
+                if *dbov >= SPEAKS_DBOV {
+                    self.spoke.insert(*id, Instant::now());
+                }
+            }
         }
-        if self.toast.as_ref().is_some_and(|(_, since)| since.elapsed().as_secs() >= 2) {
+        if self.toast.as_ref().is_some_and(|(_, since)| since.elapsed() >= TOAST_STAYS) {
             self.toast = None;
         }
+        let since = &self.since;
+        let is_fresh =
+            |id: ParticipantId| since.get(&id).is_none_or(|since| since.elapsed() < GONE_STAYS);
+        self.people
+            .retain(|person| person.state != ParticipantState::Disconnected || is_fresh(person.id));
     }
 
     /// How many are in it beside us.
     pub fn others(&self) -> usize {
         self.people.iter().filter(|person| !person.is_self && is_here(person)).count()
+    }
+
+    /// How long it lasts, or lasted: HH:MM:SS.
+    pub fn timer(&self) -> String {
+        let seconds = self.lasted.unwrap_or_else(|| self.started.elapsed()).as_secs();
+        format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
 
     /// Text of a file, at the caret.
@@ -342,24 +424,23 @@ impl State {
                 self.say("Copied the address of the conference".to_owned());
                 return Action::Copy(self.conference.clone());
             }
-            Message::DraftEdited(edit) => self.draft.perform(edit),
+            Message::DeliveriesPressed(id) => self.floating = Some(Floating::Deliveries { id }),
+            Message::DraftCopied => return self.copy_text(self.draft_text(), 0),
+            Message::DraftEdited(edit) if self.ended.is_none() || !edit.is_edit() => {
+                self.draft.perform(edit);
+            }
+            Message::DraftEdited(_) => {}
             Message::EarlierPressed => self.shown_entries += chat::PAGE,
             Message::FloatingClosed => self.floating = None,
             Message::InvitePressed => {
-                self.floating = Some(Floating::Invite { typed: String::new() })
+                self.floating = Some(Floating::Invite { typed: String::new() });
             }
             Message::InviteEdited(typed) => self.floating = Some(Floating::Invite { typed }),
             Message::InviteSubmitted => return self.invite(),
-            Message::LeavePressed if self.kind == SessionKind::Hosted && self.others() > 0 => {
+            Message::LeavePressed if self.asks_before_leaving() => {
                 self.floating = Some(Floating::Leaving);
             }
-            Message::LeavePressed | Message::LeaveConfirmed => {
-                self.floating = None;
-                if self.ended.is_some() {
-                    return Action::Back;
-                }
-                return Action::Send(vec![Command::Leave]);
-            }
+            Message::LeavePressed | Message::LeaveConfirmed => return self.leave(),
             Message::LinkCopied => {
                 if let Some(Floating::Link { url }) = self.floating.take() {
                     self.say("Copied the link".to_owned());
@@ -371,27 +452,26 @@ impl State {
                     return Action::Open(url);
                 }
             }
-            Message::LinkPressed(url) => match url.strip_prefix("mailto:") {
-                Some(address) => {
-                    self.say(format!("Copied {address}"));
-                    return Action::Copy(address.to_owned());
+            Message::LinkPressed(url) => return self.link(url),
+            Message::MessageCopied(id) => return self.copy_line(id),
+            Message::MessageOpened(place) => {
+                if !self.opened.remove(&place) {
+                    self.opened.insert(place);
                 }
-                None => self.floating = Some(Floating::Link { url }),
-            },
-            Message::MessageCopied(id) => return self.copy(id),
+            }
             Message::MutePressed => return Action::Send(vec![Command::Mute { on: !self.muted }]),
             Message::NoticeClosed => self.notice = None,
-            Message::RemovePressed(participant) => {
+            Message::RemovePressed(id) => return self.remove(id),
+            Message::RemoveConfirmed(participant) => {
+                self.floating = None;
                 return Action::Send(vec![Command::Remove { participant }]);
             }
             Message::ResendPressed(message, recipients) => {
                 let again = |recipient| Command::Resend { message, recipient };
                 return Action::Send(recipients.into_iter().map(again).collect());
             }
-            Message::Scrolled(at_end) => {
-                self.at_end = at_end;
-                self.seen();
-            }
+            Message::RetryPressed(id) => return self.retry(id),
+            Message::Scrolled(at_end) => self.scrolled(at_end),
             Message::SendPressed => return self.send(),
             Message::TabPressed(chat) => {
                 self.chat_tab = chat;
@@ -404,12 +484,70 @@ impl State {
             }
             Message::TargetPressed => self.floating = Some(Floating::Target),
             Message::ToEndPressed => {
-                self.at_end = true;
-                self.unread = 0;
+                self.scrolled(true);
                 return Action::ToEnd;
+            }
+            Message::UnsentCopied(place) => {
+                if let Some(Entry::Unsent { source, .. }) = self.entries.get(place) {
+                    return self.copy_text(source.text().to_owned(), source.hidden());
+                }
             }
         }
         Action::None
+    }
+
+    /// Whether somebody else is thrown out by our leaving.
+    pub fn asks_before_leaving(&self) -> bool {
+        self.kind == SessionKind::Hosted && self.others() > 0 && self.ended.is_none()
+    }
+
+    fn leave(&mut self) -> Action {
+        self.floating = None;
+        match self.ended {
+            Some(_) => Action::Back,
+            None => Action::Send(vec![Command::Leave]),
+        }
+    }
+
+    fn link(&mut self, url: String) -> Action {
+        match url.strip_prefix("mailto:") {
+            Some(address) => {
+                self.say(format!("Copied {address}"));
+                Action::Copy(address.to_owned())
+            }
+            None => {
+                self.floating = Some(Floating::Link { url });
+                Action::None
+            }
+        }
+    }
+
+    /// Who is in the conference is asked about, who is still being called is not.
+    fn remove(&mut self, id: ParticipantId) -> Action {
+        match self.people.iter().find(|person| person.id == id) {
+            Some(person) if is_here(person) => {
+                self.floating = Some(Floating::Removing { id });
+                Action::None
+            }
+            _ => Action::Send(vec![Command::Remove { participant: id }]),
+        }
+    }
+
+    fn retry(&mut self, id: ParticipantId) -> Action {
+        let Some(place) = self.people.iter().position(|person| person.id == id) else {
+            return Action::None;
+        };
+        let person = self.people.remove(place);
+        Action::Send(vec![Command::Invite { uri: person.entity }])
+    }
+
+    fn scrolled(&mut self, at_end: bool) {
+        self.at_end = at_end;
+        self.held_at = match (at_end, self.held_at) {
+            (true, _) => None,
+            (false, held) => held.or(Some(self.entries.len())),
+        };
+        self.seen();
     }
 
     fn invite(&mut self) -> Action {
@@ -427,19 +565,18 @@ impl State {
         Action::Send(tokens.into_iter().map(|uri| Command::Invite { uri }).collect())
     }
 
-    fn copy(&mut self, id: MessageId) -> Action {
+    fn copy_line(&mut self, id: MessageId) -> Action {
         let found = self.entries.iter().find_map(|entry| match entry {
             Entry::Line { line, source } if line.id == id => {
-                Some((line.text.clone(), source.hidden()))
+                Some((source.text().to_owned(), source.hidden()))
             }
-            Entry::Line { .. } | Entry::Event { .. } => None,
+            _ => None,
         });
-        let Some((text, hidden)) = found else { return Action::None };
-        let mut words = format!("Copied {} characters", text.chars().count());
-        if hidden > 0 {
-            words.push_str(&format!(". Contains {hidden} hidden"));
-        }
-        self.say(words);
+        found.map_or(Action::None, |(text, hidden)| self.copy_text(text, hidden))
+    }
+
+    fn copy_text(&mut self, text: String, hidden: usize) -> Action {
+        self.say(text::copied(text.chars().count(), hidden));
         Action::Copy(text)
     }
 
@@ -450,17 +587,15 @@ impl State {
         }
         self.next_reference += 1;
         let reference = format!("window-{}", self.next_reference);
-        self.sent.insert(reference.clone(), text.clone());
+        self.sent.insert(reference.clone(), (text.clone(), self.target.clone()));
         self.draft = text_editor::Content::new();
-        self.at_end = true;
-        self.unread = 0;
-        Action::Send(vec![Command::Say { reference, text, to: self.target.clone() }])
+        self.scrolled(true);
+        Action::Say(Command::Say { reference, text, to: self.target.clone() })
     }
 
-    /// What is written, without the line end that the editor adds.
+    /// What is written, byte for byte, with the line ends that were typed or pasted.
     fn draft_text(&self) -> String {
-        let text = self.draft.text();
-        text.strip_suffix('\n').map_or(text.clone(), str::to_owned)
+        self.draft.text()
     }
 
     /// Over the limit, after the end, or with its recipient gone, nothing is sent and nothing lost.
@@ -468,6 +603,10 @@ impl State {
         self.ended.is_none()
             && self.draft_text().len() <= conference::MAX_TEXT
             && self.target_is_here()
+    }
+
+    fn chat_is_shown(&self) -> bool {
+        if self.is_narrow { self.chat_tab } else { self.shows_chat }
     }
 
     fn target_is_here(&self) -> bool {
@@ -480,295 +619,13 @@ impl State {
     }
 
     fn name_of(&self, entity: &str) -> String {
-        let known = self.people.iter().find(|person| person.entity == entity);
-        known.map_or_else(|| entity.to_owned(), |person| person.name.clone())
+        self.names.get(entity).cloned().unwrap_or_else(|| entity.to_owned())
     }
 
     fn color(&self, tokens: Tokens, entity: &str) -> Color {
         let color = self.colors.get(entity).copied().unwrap_or_else(|| hash(entity) % 8);
         tokens.senders[color % 8]
     }
-
-    /// The screen.
-    pub fn view<'a>(&'a self, tokens: Tokens, size: Size) -> Element<'a, Message> {
-        let narrow = size.width < NARROW;
-        let body: Element<'a, Message> = match (narrow, self.shows_chat) {
-            (true, _) if self.chat_tab => self.chat_panel(tokens, true),
-            (true, _) => self.people_panel(tokens, Length::Fill),
-            (false, true) => row![
-                self.people_panel(tokens, Length::Fixed(304.0)),
-                upright(tokens),
-                self.chat_panel(tokens, false)
-            ]
-            .into(),
-            (false, false) => self.people_panel(tokens, Length::Fill),
-        };
-        let body = container(body).height(Length::Fill);
-        let mut page = column![self.top_bar(tokens, narrow), line(tokens)];
-        if let Some(notice) = &self.notice {
-            page = page.push(self.banner(tokens, notice));
-        }
-        if let Some(reason) = &self.ended {
-            page = page.push(ended_banner(tokens, reason));
-        }
-        let page = page.push(body).push(line(tokens)).push(self.controls(tokens, narrow));
-        let mut layers = stack![page];
-        if let Some(floating) = &self.floating {
-            let veil = button(Space::new().width(Length::Fill).height(Length::Fill))
-                .style(|_, _| button::Style { background: None, ..button::Style::default() })
-                .on_press(Message::FloatingClosed);
-            layers = layers.push(veil).push(self.float(tokens, floating));
-        }
-        if let Some((words, _)) = &self.toast {
-            let toast = container(label(words.as_str(), 14.0, tokens.text))
-                .padding([9, 16])
-                .style(tokens.floating(8.0));
-            layers = layers.push(
-                container(toast)
-                    .align_right(Length::Fill)
-                    .align_bottom(Length::Fill)
-                    .padding(iced::Padding { bottom: 180.0, right: 32.0, ..iced::Padding::ZERO }),
-            );
-        }
-        layers.into()
-    }
-
-    fn top_bar<'a>(&'a self, tokens: Tokens, narrow: bool) -> Element<'a, Message> {
-        let seconds = self.started.elapsed().as_secs();
-        let timer = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let all = self.people.iter().filter(|person| is_here(person) || is_coming(person)).count();
-        let here = self.people.iter().filter(|person| is_here(person)).count();
-        let whose = match self.kind {
-            SessionKind::Call => "call".to_owned(),
-            SessionKind::Hosted => "hosted by you".to_owned(),
-            SessionKind::Joined => {
-                let host = self.people.iter().find(|person| person.is_host);
-                host.map_or_else(
-                    || "conference".to_owned(),
-                    |host| format!("hosted by {}", host.name),
-                )
-            }
-        };
-        let mut bar =
-            Row::new().push(icon_action(tokens, Icon::ArrowLeft, "Back", Message::BackPressed));
-        if narrow {
-            let tab = |words: &'static str, chat: bool| {
-                let kind = if self.chat_tab == chat { Kind::Normal } else { Kind::Quiet };
-                action(tokens, kind, None, words, Some(Message::TabPressed(chat)))
-            };
-            bar = bar.push(tab("People", false)).push(tab("Chat", true));
-        } else {
-            bar = bar.push(label(self.subject.as_str(), 18.0, tokens.text));
-            bar = bar.push(container(upright(tokens)).height(20));
-        }
-        bar = bar.push(mono(timer, 12.0, tokens.text));
-        if !narrow {
-            bar =
-                bar.push(label(format!("{whose} · {here} of {all} connected"), 13.0, tokens.muted));
-        }
-        bar = bar.push(Space::new().width(Length::Fill));
-        if self.kind == SessionKind::Hosted && self.ended.is_none() {
-            let words = if narrow { "" } else { "Invite" };
-            bar = bar.push(action(
-                tokens,
-                Kind::Normal,
-                Some(Icon::Invite),
-                words,
-                Some(Message::InvitePressed),
-            ));
-        }
-        let bar = bar.spacing(12).align_y(Alignment::Center);
-        container(bar).padding([0, 16]).height(56).align_y(Alignment::Center).into()
-    }
-
-    fn banner<'a>(&'a self, tokens: Tokens, words: &'a str) -> Element<'a, Message> {
-        let content = row![
-            Icon::Alert.view(20.0, tokens.warn),
-            container(label(words, 14.0, tokens.text)).width(Length::Fill),
-            icon_action(tokens, Icon::Close, "Close", Message::NoticeClosed)
-        ]
-        .spacing(12)
-        .align_y(Alignment::Center);
-        container(content)
-            .padding([8, 16])
-            .width(Length::Fill)
-            .style(tokens.fill(tokens.warn_soft))
-            .into()
-    }
-
-    fn controls<'a>(&'a self, tokens: Tokens, narrow: bool) -> Element<'a, Message> {
-        let mut bar = Row::new();
-        if self.ended.is_none() {
-            let (kind, icon, words) = if self.muted {
-                (Kind::Danger, Icon::MicOff, "Unmute")
-            } else {
-                (Kind::Normal, Icon::Mic, "Mute")
-            };
-            let ink = crate::ui::ink(tokens, kind);
-            let mut content = row![icon.view(18.0, ink), label(words, 14.0, ink)];
-            if !narrow {
-                content = content.push(label(
-                    "Ctrl+D",
-                    12.0,
-                    if self.muted { ink } else { tokens.muted },
-                ));
-            }
-            bar = bar.push(big_action(tokens, kind, content, Some(Message::MutePressed)));
-        }
-        if !narrow {
-            let kind = if self.shows_chat { Kind::Soft } else { Kind::Normal };
-            let ink = crate::ui::ink(tokens, kind);
-            let mut content = row![Icon::Chat.view(18.0, ink), label("Chat", 14.0, ink)];
-            if self.unread > 0 {
-                content = content.push(count(tokens, self.unread, tokens.accent, tokens.on_accent));
-            }
-            bar = bar.push(big_action(tokens, kind, content, Some(Message::ChatToggled)));
-        }
-        let words = if self.ended.is_some() { "Close" } else { "Leave" };
-        let leave = row![Icon::Leave.view(18.0, tokens.err), label(words, 14.0, tokens.err)];
-        let bar = bar
-            .push(Space::new().width(Length::Fill))
-            .push(big_action(tokens, Kind::Danger, leave, Some(Message::LeavePressed)))
-            .spacing(8)
-            .align_y(Alignment::Center);
-        container(bar)
-            .padding([0, 16])
-            .height(if narrow { 52 } else { 64 })
-            .align_y(Alignment::Center)
-            .into()
-    }
-
-    fn float<'a>(&'a self, tokens: Tokens, floating: &'a Floating) -> Element<'a, Message> {
-        let (content, bottom): (Element<'a, Message>, bool) = match floating {
-            Floating::Invite { typed } => (self.invite_card(tokens, typed), false),
-            Floating::Leaving => (self.leave_card(tokens), false),
-            Floating::Link { url } => (link_card(tokens, url), false),
-            Floating::Target => (self.target_menu(tokens), true),
-        };
-        let card = opaque(container(content).style(tokens.floating(12.0)));
-        if bottom {
-            let padding = iced::Padding { left: 336.0, bottom: 170.0, ..iced::Padding::ZERO };
-            let narrow = iced::Padding { left: 24.0, bottom: 150.0, ..iced::Padding::ZERO };
-            let padding = if self.shows_chat { padding } else { narrow };
-            return container(card)
-                .align_left(Length::Fill)
-                .align_bottom(Length::Fill)
-                .padding(padding)
-                .into();
-        }
-        container(card).center(Length::Fill).into()
-    }
-
-    fn invite_card<'a>(&'a self, tokens: Tokens, typed: &'a str) -> Element<'a, Message> {
-        let field = text_input("Address of somebody to call", typed)
-            .id("invite")
-            .on_input(Message::InviteEdited)
-            .on_submit(Message::InviteSubmitted)
-            .padding([8, 12])
-            .size(15)
-            .style(tokens.field(6.0));
-        let ready = (!typed.trim().is_empty()).then_some(Message::InviteSubmitted);
-        let call =
-            row![field, action(tokens, Kind::Primary, Some(Icon::Phone), "Call", ready)].spacing(8);
-        let own = row![
-            mono(crate::ui::middle(&self.conference, 44), 12.0, tokens.text),
-            Space::new().width(Length::Fill),
-            action(tokens, Kind::Normal, Some(Icon::Copy), "Copy", Some(Message::ConferenceCopied))
-        ]
-        .align_y(Alignment::Center);
-        column![
-            label("Invite", 18.0, tokens.text),
-            call,
-            label(
-                "Or give them this address. It works for people who can reach your computer.",
-                13.0,
-                tokens.muted
-            ),
-            own
-        ]
-        .spacing(12)
-        .padding(16)
-        .width(492)
-        .into()
-    }
-
-    fn leave_card<'a>(&'a self, tokens: Tokens) -> Element<'a, Message> {
-        let people = crate::text::people(self.others());
-        let words = format!("You host this conference. Leaving ends it for {people}.");
-        let buttons = row![
-            Space::new().width(Length::Fill),
-            action(tokens, Kind::Normal, None, "Stay", Some(Message::FloatingClosed)),
-            action(
-                tokens,
-                Kind::Danger,
-                Some(Icon::Leave),
-                "End for all",
-                Some(Message::LeaveConfirmed)
-            )
-        ]
-        .spacing(8);
-        column![label(words, 15.0, tokens.text), buttons].spacing(16).padding(16).width(420).into()
-    }
-}
-
-/// A host as people read it, and what stands around it.
-fn link_card<'a>(tokens: Tokens, url: &'a str) -> Element<'a, Message> {
-    let (before, host, behind) = url_parts(url);
-    let span = |text: &'a str, color: Color| {
-        iced::widget::span::<std::convert::Infallible, iced::Font>(text)
-            .color(color)
-            .font(crate::ui::MONO)
-    };
-    let address = iced::widget::rich_text![
-        span(before, tokens.muted),
-        span(host, tokens.text),
-        span(behind, tokens.muted)
-    ]
-    .on_link_click(iced::never)
-    .size(13);
-    let boxed = container(address).padding(12).width(Length::Fill).style(tokens.card(
-        tokens.raised,
-        Color::TRANSPARENT,
-        8.0,
-        0.0,
-    ));
-    let mut card = Column::new().push(label("Open this link?", 18.0, tokens.text)).push(boxed);
-    if !host.is_ascii() || host.contains("xn--") || before.contains('@') {
-        let words = "Look closely: this address has letters of another alphabet, or a name in front of its host.";
-        card = card.push(label(words, 13.0, tokens.warn));
-    }
-    let buttons = row![
-        action(tokens, Kind::Normal, Some(Icon::Copy), "Copy", Some(Message::LinkCopied)),
-        Space::new().width(Length::Fill),
-        action(tokens, Kind::Quiet, None, "Cancel", Some(Message::FloatingClosed)),
-        action(
-            tokens,
-            Kind::Primary,
-            Some(Icon::External),
-            "Open in browser",
-            Some(Message::LinkOpened)
-        )
-    ]
-    .spacing(8);
-    card.push(buttons).spacing(14).padding(16).width(492).into()
-}
-
-/// Scheme (with user part), host, and the rest.
-fn url_parts(url: &str) -> (&str, &str, &str) {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
-    (&url[..host], &url[host..end], &url[end..])
-}
-
-fn ended_banner<'a>(tokens: Tokens, reason: &'a str) -> Element<'a, Message> {
-    let content =
-        row![Icon::Leave.view(20.0, tokens.muted), label(reason, 14.0, tokens.text)].spacing(12);
-    container(content)
-        .padding([12, 16])
-        .width(Length::Fill)
-        .style(tokens.fill(tokens.raised))
-        .into()
 }
 
 fn is_here(person: &Participant) -> bool {
@@ -780,112 +637,4 @@ fn is_coming(person: &Participant) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn person(id: u32, name: &str, state: ParticipantState) -> Participant {
-        Participant {
-            id: ParticipantId(id),
-            entity: format!("sip:{name}@x"),
-            name: name.into(),
-            is_self: id == 1,
-            is_host: id == 1,
-            state,
-            reason: String::new(),
-            muted: false,
-            chat: engine::ChatAbility::Yes,
-            agent: None,
-        }
-    }
-
-    fn state() -> State {
-        let mut state = State::new(SessionKind::Hosted, "Weekly ops".into(), "sip:conf@x".into());
-        for (id, name) in [(1, "Anna"), (2, "Bob"), (3, "Carol")] {
-            state.participant(person(id, name, ParticipantState::Connected));
-        }
-        state
-    }
-
-    fn write(state: &mut State, text: &str) {
-        let paste = text_editor::Edit::Paste(std::sync::Arc::new(text.to_owned()));
-        state.update(Message::DraftEdited(text_editor::Action::Edit(paste)));
-    }
-
-    #[test]
-    fn what_is_written_is_sent_as_it_stands_and_comes_back_when_refused() {
-        let mut state = state();
-        let text = "a\tb  c\n\n  key";
-        write(&mut state, text);
-        let Action::Send(commands) = state.update(Message::SendPressed) else { panic!() };
-        let [Command::Say { reference, text: sent, to }] = commands.as_slice() else { panic!() };
-        assert_eq!((sent.as_str(), to), (text, &Recipient::Everyone));
-        assert!(state.draft_text().is_empty());
-        state.refused(reference, "Too much at once".into());
-        assert_eq!(state.draft_text(), text);
-    }
-
-    #[test]
-    fn a_private_target_that_left_blocks_sending_and_never_becomes_everyone() {
-        let mut state = state();
-        state.update(Message::TargetChosen(Recipient::Participant("sip:Bob@x".into())));
-        write(&mut state, "secret");
-        state.participant(person(2, "Bob", ParticipantState::Disconnected));
-        assert!(matches!(state.update(Message::SendPressed), Action::None));
-        assert_eq!(state.draft_text(), "secret");
-    }
-
-    #[test]
-    fn comings_in_a_row_are_one_row() {
-        let state = state();
-        let words: Vec<&str> = state
-            .entries
-            .iter()
-            .map(|entry| match entry {
-                Entry::Event { words } => words.as_str(),
-                Entry::Line { .. } => "line",
-            })
-            .collect();
-        assert_eq!(words.len(), 1);
-        assert!(words[0].ends_with("Bob and Carol joined"), "{words:?}");
-    }
-
-    #[test]
-    fn a_host_asks_before_ending_for_all() {
-        let mut state = state();
-        assert!(matches!(state.update(Message::LeavePressed), Action::None));
-        assert!(state.is_floating());
-        let Action::Send(commands) = state.update(Message::LeaveConfirmed) else { panic!() };
-        assert!(matches!(commands.as_slice(), [Command::Leave]));
-    }
-
-    #[test]
-    fn a_copy_gives_the_exact_bytes() {
-        let mut state = state();
-        let text = "ssh-ed25519 AAAA\u{202e} x\r\n";
-        state.line(
-            Line {
-                id: MessageId(7),
-                seq: Some(1),
-                from: "sip:Bob@x".into(),
-                name: "Bob".into(),
-                is_own: false,
-                to: Recipient::Everyone,
-                text: text.into(),
-                verified: true,
-                at: time::OffsetDateTime::UNIX_EPOCH,
-            },
-            true,
-        );
-        let Action::Copy(copied) = state.update(Message::MessageCopied(MessageId(7))) else {
-            panic!()
-        };
-        assert_eq!(copied, text);
-    }
-
-    #[test]
-    fn the_host_of_a_link_is_found_behind_what_poses_as_it() {
-        assert_eq!(url_parts("https://a.b/c?d"), ("https://", "a.b", "/c?d"));
-        assert_eq!(url_parts("http://bank.com@evil.x:8/"), ("http://bank.com@", "evil.x:8", "/"));
-        assert_eq!(url_parts("http://[::1]"), ("http://", "[::1]", ""));
-    }
-}
+mod tests;

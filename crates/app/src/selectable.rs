@@ -1,9 +1,12 @@
 //! Text of a message: selectable by dragging, links that open, hidden characters as chips. What is copied are the bytes
 //! of the source, never those of the picture.
 
+mod source;
+
+pub use source::{Source, spelled_out};
+
 use std::ops::Range;
 
-use conference::text::{PieceKind, recognise};
 use iced::advanced::text::{Paragraph as _, Shaping, Span, Text, Wrapping};
 use iced::advanced::widget::{Tree, tree};
 use iced::advanced::{
@@ -14,6 +17,7 @@ use iced::{
     keyboard,
 };
 
+use self::source::{Kind, Stretch};
 use crate::theme::Tokens;
 use crate::ui::{MONO, SANS};
 
@@ -21,143 +25,15 @@ type Paragraph = <iced::Renderer as text::Renderer>::Paragraph;
 
 const TEXT_SIZE: f32 = 15.0;
 const LINE_HEIGHT: f32 = 22.0;
-const TAB_COLUMNS: usize = 8;
-
-/// What a stretch of a line is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Kind {
-    Chip,
-    Link(usize),
-    Plain,
-}
-
-/// A stretch of a line: what is shown for which bytes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Stretch {
-    shown: String,
-    source: Range<usize>,
-    kind: Kind,
-}
-
-/// A message's text, taken apart once.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Source {
-    text: String,
-    lines: Vec<Vec<Stretch>>,
-    links: Vec<String>,
-    hidden: usize,
-}
-
-impl Source {
-    /// Takes a text apart.
-    pub fn new(text: &str) -> Self {
-        let pieces = recognise(text);
-        let mut links = Vec::new();
-        let mut lines = Vec::new();
-        let mut hidden = 0;
-        let mut start = 0;
-        for line in text.split('\n') {
-            let end = start + line.len();
-            let visible_end = start + line.strip_suffix('\r').unwrap_or(line).len();
-            let mut stretches = Vec::new();
-            let mut at = start;
-            for piece in pieces
-                .iter()
-                .filter(|piece| piece.range.start >= start && piece.range.end <= visible_end)
-            {
-                take_apart(text, at..piece.range.start, start, &mut stretches, &mut hidden);
-                let target = match &piece.kind {
-                    PieceKind::Email { address } => format!("mailto:{address}"),
-                    PieceKind::Link { url } => url.clone(),
-                };
-                links.push(target);
-                let shown = text[piece.range.clone()].to_owned();
-                stretches.push(Stretch {
-                    shown,
-                    source: piece.range.clone(),
-                    kind: Kind::Link(links.len() - 1),
-                });
-                at = piece.range.end;
-            }
-            take_apart(text, at..visible_end, start, &mut stretches, &mut hidden);
-            lines.push(stretches);
-            start = end + 1;
-        }
-        // A line end at the end begins no line.
-        if lines.len() > 1 && text.ends_with('\n') {
-            lines.pop();
-        }
-        Self { text: text.to_owned(), lines, links, hidden }
-    }
-
-    /// The text, byte for byte.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// How many characters are shown as chips.
-    pub fn hidden(&self) -> usize {
-        self.hidden
-    }
-
-    /// How many lines it has.
-    pub fn line_count(&self) -> usize {
-        self.lines.len()
-    }
-}
-
-/// Characters that hide, reorder or control: shown as chips.
-fn is_hidden(c: char) -> bool {
-    (c.is_control() && c != '\t')
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'
-        )
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
-}
-
-fn take_apart(
-    text: &str,
-    range: Range<usize>,
-    line: usize,
-    out: &mut Vec<Stretch>,
-    hidden: &mut usize,
-) {
-    let mut plain = range.start;
-    let push_plain = |from: usize, to: usize, out: &mut Vec<Stretch>| {
-        if from < to {
-            out.push(Stretch {
-                shown: text[from..to].to_owned(),
-                source: from..to,
-                kind: Kind::Plain,
-            });
-        }
-    };
-    for (offset, c) in text[range.clone()].char_indices() {
-        let at = range.start + offset;
-        let next = at + c.len_utf8();
-        if c == '\t' {
-            push_plain(plain, at, out);
-            let column = text[line..at].chars().count();
-            let shown = " ".repeat(TAB_COLUMNS - column % TAB_COLUMNS);
-            out.push(Stretch { shown, source: at..next, kind: Kind::Plain });
-            plain = next;
-        } else if is_hidden(c) {
-            push_plain(plain, at, out);
-            *hidden += 1;
-            let shown = format!("[U+{:04X}]", u32::from(c));
-            out.push(Stretch { shown, source: at..next, kind: Kind::Chip });
-            plain = next;
-        }
-    }
-    push_plain(plain, range.end, out);
-}
+const CODE_SIZE: f32 = 13.0;
+/// Lines of a long text that are shown before it is opened.
+const CUT_LINES: usize = 8;
 
 /// The widget.
 pub struct Selectable<'a, Message> {
     source: &'a Source,
     tokens: Tokens,
+    is_cut: bool,
     on_link: Box<dyn Fn(String) -> Message + 'a>,
 }
 
@@ -167,13 +43,41 @@ pub fn selectable<'a, Message>(
     tokens: Tokens,
     on_link: impl Fn(String) -> Message + 'a,
 ) -> Selectable<'a, Message> {
-    Selectable { source, tokens, on_link: Box::new(on_link) }
+    Selectable { source, tokens, is_cut: false, on_link: Box::new(on_link) }
+}
+
+impl<Message> Selectable<'_, Message> {
+    /// Shows only the first lines of a long text.
+    pub fn cut(self, is_cut: bool) -> Self {
+        Self { is_cut, ..self }
+    }
+}
+
+/// What a picture of a text depends on; where it is the same, nothing is laid out again.
+#[derive(Clone)]
+struct Key {
+    source: Source,
+    selection: Option<Range<usize>>,
+    width: f32,
+    is_dark: bool,
+    is_cut: bool,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.source.is(&other.source)
+            && self.selection == other.selection
+            && self.width == other.width
+            && self.is_dark == other.is_dark
+            && self.is_cut == other.is_cut
+    }
 }
 
 #[derive(Default)]
 struct State {
     paragraphs: Vec<Built>,
-    built: Option<(Source, Option<Range<usize>>, f32, bool)>,
+    built: Option<Key>,
+    click: Option<mouse::Click>,
     anchor: Option<usize>,
     selection: Option<Range<usize>>,
     dragging: bool,
@@ -189,26 +93,29 @@ struct Built {
 }
 
 impl<Message> Selectable<'_, Message> {
-    fn build(&self, state: &mut State, width: f32) -> Size {
-        let key = (self.source.clone(), state.selection.clone(), width, self.tokens.is_dark);
+    /// Lays the text out where anything changed, and says how high it is.
+    fn build(&self, state: &mut State, width: f32) -> f32 {
+        let key = Key {
+            source: self.source.clone(),
+            selection: state.selection.clone(),
+            width,
+            is_dark: self.tokens.is_dark,
+            is_cut: self.is_cut,
+        };
         if state.built.as_ref() != Some(&key) {
             let mut top = 0.0;
-            let selection = state.selection.clone();
-            let lines = self.source.lines.iter().map(|line| {
-                let built = self.build_line(line, selection.as_ref(), width, top);
+            let lines = self.source.lines();
+            let most = if self.is_cut { CUT_LINES } else { lines.len() };
+            let lines = lines.iter().take(most).map(|line| {
+                let built = self.build_line(line, state.selection.as_ref(), width, top);
                 top += built.height;
                 built
             });
             state.paragraphs = lines.collect();
             state.built = Some(key);
         }
-        let height = state.paragraphs.iter().map(|line| line.height).sum();
-        let widest = state
-            .paragraphs
-            .iter()
-            .map(|line| line.paragraph.min_bounds().width)
-            .fold(0.0, f32::max);
-        Size::new(widest.min(width), height)
+        let height: f32 = state.paragraphs.iter().map(|line| line.height).sum();
+        if self.is_cut { height.min(CUT_LINES as f32 * LINE_HEIGHT) } else { height }
     }
 
     fn build_line(
@@ -218,6 +125,7 @@ impl<Message> Selectable<'_, Message> {
         width: f32,
         top: f32,
     ) -> Built {
+        let (font, size) = self.font();
         let mut spans: Vec<Span<'_, (), Font>> = Vec::new();
         let mut meaning = Vec::new();
         for stretch in line {
@@ -227,23 +135,23 @@ impl<Message> Selectable<'_, Message> {
                     Kind::Link(_) => self.tokens.accent,
                     Kind::Plain => self.tokens.text,
                 };
-                let mut span = Span::new(shown.clone()).color(color).font(SANS);
+                let mut span = Span::new(shown.clone()).color(color).font(font);
                 if stretch.kind == Kind::Chip {
                     span = span.font(MONO).size(12);
                 }
                 if matches!(stretch.kind, Kind::Link(_)) {
                     span = span.underline(true);
                 }
-                meaning.push((shown.len(), source, stretch.kind.clone(), selected));
+                meaning.push((shown.len(), source, stretch.kind, selected));
                 spans.push(span);
             }
         }
         let paragraph = Paragraph::with_spans(Text {
             content: spans.as_slice(),
             bounds: Size::new(width, f32::INFINITY),
-            size: Pixels(TEXT_SIZE),
+            size: Pixels(size),
             line_height: text::LineHeight::Absolute(Pixels(LINE_HEIGHT)),
-            font: SANS,
+            font,
             align_x: text::Alignment::Default,
             align_y: alignment::Vertical::Top,
             shaping: Shaping::Advanced,
@@ -251,6 +159,10 @@ impl<Message> Selectable<'_, Message> {
         });
         let height = paragraph.min_bounds().height.max(LINE_HEIGHT);
         Built { paragraph, spans: meaning, top, height }
+    }
+
+    fn font(&self) -> (Font, f32) {
+        if self.source.is_code() { (MONO, CODE_SIZE) } else { (SANS, TEXT_SIZE) }
     }
 }
 
@@ -291,7 +203,7 @@ impl State {
             .unwrap_or(last);
         let line = self.paragraphs.get(place)?;
         if point.y >= line.top + line.height {
-            return Some(source.text.len());
+            return Some(source.text().len());
         }
         let inner = Point::new(point.x.max(0.0), (point.y - line.top).max(0.0));
         let shown = line.paragraph.hit_test(inner).map_or(0, text::Hit::cursor);
@@ -326,12 +238,12 @@ impl State {
 
 fn line_start(source: &Source, line: usize) -> usize {
     source
-        .text
+        .text()
         .split('\n')
         .take(line)
         .map(|line| line.len() + 1)
         .sum::<usize>()
-        .min(source.text.len())
+        .min(source.text().len())
 }
 
 /// The word around a byte.
@@ -365,8 +277,8 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
         limits: &layout::Limits,
     ) -> layout::Node {
         let width = limits.max().width;
-        let size = self.build(tree.state.downcast_mut::<State>(), width);
-        layout::Node::new(Size::new(width, size.height))
+        let height = self.build(tree.state.downcast_mut::<State>(), width);
+        layout::Node::new(Size::new(width, height))
     }
 
     fn draw(
@@ -380,18 +292,22 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
         viewport: &Rectangle,
     ) {
         let bounds = layout.bounds();
+        let Some(shown) = bounds.intersection(viewport) else { return };
+        let size = self.font().1;
         let state = tree.state.downcast_ref::<State>();
         for line in &state.paragraphs {
             let origin = Point::new(bounds.x, bounds.y + line.top);
             let area = Rectangle::new(origin, Size::new(bounds.width, line.height));
-            if !area.intersects(viewport) {
+            if !area.intersects(&shown) {
                 continue;
             }
             let shift = Vector::new(origin.x, origin.y);
             for (index, (_, _, kind, selected)) in line.spans.iter().enumerate() {
                 let mut fill = |bounds: Rectangle, color: Color| {
-                    let quad = renderer::Quad { bounds, ..renderer::Quad::default() };
-                    renderer.fill_quad(quad, color);
+                    if let Some(bounds) = bounds.intersection(&shown) {
+                        let quad = renderer::Quad { bounds, ..renderer::Quad::default() };
+                        renderer.fill_quad(quad, color);
+                    }
                 };
                 if *selected {
                     for part in line.paragraph.span_bounds(index) {
@@ -401,7 +317,7 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
                 if matches!(kind, Kind::Link(_)) {
                     for part in line.paragraph.span_bounds(index) {
                         let under = Rectangle {
-                            y: part.y + part.height * 0.5 + TEXT_SIZE * 0.56,
+                            y: part.y + part.height * 0.5 + size * 0.56,
                             height: 1.0,
                             ..part
                         };
@@ -414,7 +330,7 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
                 &line.paragraph,
                 origin,
                 self.tokens.text,
-                *viewport,
+                shown,
             );
         }
     }
@@ -438,13 +354,18 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
                 match cursor.position_in(bounds) {
                     Some(point) => {
                         let byte = state.byte_at(point, self.source);
-                        // A second press at the same place takes the word.
-                        let again = state.anchor.is_some()
-                            && state.anchor == byte
-                            && had.is_none()
-                            && !state.dragging;
-                        state.selection =
-                            byte.filter(|_| again).map(|byte| word_around(&self.source.text, byte));
+                        let click =
+                            mouse::Click::new(point, mouse::Button::Left, state.click.take());
+                        state.selection = match (click.kind(), byte) {
+                            (mouse::click::Kind::Single, _) | (_, None) => None,
+                            (mouse::click::Kind::Double, Some(byte)) => {
+                                Some(word_around(self.source.text(), byte))
+                            }
+                            (mouse::click::Kind::Triple, Some(_)) => {
+                                Some(0..self.source.text().len())
+                            }
+                        };
+                        state.click = Some(click);
                         state.pressed = state.link_at(point);
                         state.anchor = byte;
                         state.dragging = true;
@@ -475,28 +396,29 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
                 state.dragging = false;
                 match &state.selection {
                     Some(selection) => {
-                        let text = self.source.text.get(selection.clone()).unwrap_or_default();
+                        let text = self.source.text().get(selection.clone()).unwrap_or_default();
                         clipboard.write(clipboard::Kind::Primary, text.to_owned());
                     }
                     None => {
                         let here =
                             cursor.position_in(bounds).and_then(|point| state.link_at(point));
                         if let Some(link) = state.pressed.filter(|pressed| here == Some(*pressed))
-                            && let Some(url) = self.source.links.get(link)
+                            && let Some(url) = self.source.link(link)
                         {
-                            shell.publish((self.on_link)(url.clone()));
+                            shell.publish((self.on_link)(url.to_owned()));
                         }
                     }
                 }
                 state.pressed = None;
             }
             Event::Keyboard(keyboard::Event::KeyPressed {
-                key: keyboard::Key::Character(key),
-                modifiers,
-                ..
-            }) if modifiers.command() && !modifiers.shift() && key.as_str() == "c" => {
+                key, physical_key, modifiers, ..
+            }) if modifiers.command()
+                && !modifiers.shift()
+                && key.to_latin(*physical_key) == Some('c') =>
+            {
                 if let Some(selection) = &state.selection {
-                    let text = self.source.text.get(selection.clone()).unwrap_or_default();
+                    let text = self.source.text().get(selection.clone()).unwrap_or_default();
                     clipboard.write(clipboard::Kind::Standard, text.to_owned());
                     shell.capture_event();
                 }
@@ -531,20 +453,6 @@ impl<'a, Message: Clone + 'a> From<Selectable<'a, Message>> for Element<'a, Mess
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_shown_stands_for_the_bytes_that_came() {
-        let text = "a\tb\u{202e}c\r\nsee https://x.y/z, ok\n";
-        let source = Source::new(text);
-        assert_eq!((source.text(), source.hidden(), source.line_count()), (text, 1, 2));
-        let shown: String = source.lines[0].iter().map(|stretch| stretch.shown.as_str()).collect();
-        assert_eq!(shown, "a       b[U+202E]c");
-        assert_eq!(source.links, ["https://x.y/z"]);
-        for stretch in source.lines.iter().flatten().filter(|stretch| stretch.kind == Kind::Plain) {
-            let bytes = &text[stretch.source.clone()];
-            assert!(bytes == stretch.shown || bytes == "\t");
-        }
-    }
 
     #[test]
     fn a_selection_cuts_plain_text_and_takes_chips_whole() {

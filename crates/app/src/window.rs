@@ -24,7 +24,7 @@ use crate::sessions::{Session, Sessions};
 use crate::shortcut::Shortcut;
 use crate::theme::{DARK, LIGHT, Tokens};
 use crate::{incoming, ui};
-use tasks::{later, open, read_file, ticks};
+use tasks::{later, open, read_file, ticks, to_end};
 
 /// Meters and the guard of a ringing call's buttons.
 const TICK: Duration = Duration::from_millis(50);
@@ -318,7 +318,10 @@ impl Window {
                     return iced::clipboard::write(text);
                 }
             }
-            Message::Window(window::Event::Resized(size)) => self.size = size,
+            Message::Window(window::Event::Resized(size)) => {
+                self.size = size;
+                self.with(|session| session.screen.resize(size));
+            }
             Message::Window(window::Event::Focused) => {
                 self.focused = true;
                 self.seen();
@@ -407,10 +410,11 @@ impl Window {
                 }
                 Task::none()
             }
-            ConferenceAction::ToEnd => iced::widget::operation::snap_to(
-                conference::LIST,
-                iced::widget::scrollable::RelativeOffset { x: 0.0, y: 0.0 },
-            ),
+            ConferenceAction::Say(command) => {
+                self.send(command);
+                to_end()
+            }
+            ConferenceAction::ToEnd => to_end(),
             ConferenceAction::Write => iced::widget::operation::focus(conference::COMPOSER),
         }
     }

@@ -18,7 +18,7 @@ impl Window {
             Event::Ended { reason } => {
                 self.question = None;
                 match self.sessions.running_mut() {
-                    Some(session) => session.screen.ended = Some(reason),
+                    Some(session) => session.screen.end(reason),
                     None => self.home.tell(&reason),
                 }
             }
@@ -68,6 +68,8 @@ impl Window {
             }
             Event::Session { kind, subject, conference } => {
                 if self.sessions.begin(kind, subject, conference) {
+                    let size = self.size;
+                    self.with(|session| session.screen.resize(size));
                     return iced::widget::operation::focus(conference::COMPOSER);
                 }
             }
@@ -75,7 +77,7 @@ impl Window {
         Task::none()
     }
 
-    fn with(&mut self, act: impl FnOnce(&mut Session)) {
+    pub(super) fn with(&mut self, act: impl FnOnce(&mut Session)) {
         if let Some(session) = self.sessions.latest_mut() {
             act(session);
         }

@@ -15,6 +15,12 @@ pub(super) async fn open(url: String) -> Result<(), String> {
     open::that_detached(&url).map_err(|error| error.to_string())
 }
 
+/// Shows the newest line of the chat, which is anchored at its end.
+pub(super) fn to_end() -> Task<Message> {
+    let end = iced::widget::scrollable::RelativeOffset { x: 0.0, y: 0.0 };
+    iced::widget::operation::snap_to(crate::conference::LIST, end)
+}
+
 /// A text file of the user's choice, by the desktop's own dialog; empty where he chose none.
 pub(super) async fn read_file() -> Result<String, String> {
     let Some(file) = rfd::AsyncFileDialog::new().set_title("Insert a text file").pick_file().await
