@@ -303,7 +303,8 @@ impl State {
 
     /// A line, received or our own.
     pub fn line(&mut self, line: Line, is_seen: bool) {
-        if !line.is_own && !(is_seen && self.at_end && self.chat_is_shown()) {
+        let is_read = is_seen && self.at_end && self.chat_is_shown();
+        if !line.is_own && !is_read {
             self.unread += 1;
         }
         let source = Source::new(&line.text);

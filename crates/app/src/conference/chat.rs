@@ -173,9 +173,13 @@ impl State {
         let is_cut = source.is_long() && !self.opened.contains(&place);
         words = words.push(selectable(source, tokens, Message::LinkPressed).cut(is_cut));
         if source.is_long() {
-            let label = if is_cut { text::show_all(source) } else { "Show less".to_owned() };
-            let press = Some(Message::MessageOpened(place));
-            words = words.push(action(tokens, Kind::QuietAccent, None, label, press));
+            let more = if is_cut { text::show_all(source) } else { "Show less".to_owned() };
+            // Its words begin where the text does.
+            let more = button(label(more, 14.0, tokens.accent))
+                .padding([5, 0])
+                .style(tokens.button(Kind::QuietAccent, 4.0))
+                .on_press(Message::MessageOpened(place));
+            words = words.push(more);
         }
         if line.is_own {
             words = words.push(self.delivery_row(tokens, line));
@@ -271,7 +275,7 @@ impl State {
             words = words.push(Icon::ChevronDown.view(14.0, tokens.muted));
         }
         let details = button(words.spacing(8).align_y(Alignment::Center))
-            .padding([3, 4])
+            .padding([3, 0])
             .style(tokens.button(Kind::Quiet, 4.0))
             .on_press(Message::DeliveriesPressed(line.id));
         let mut content = row![details];
@@ -287,10 +291,7 @@ impl State {
             content =
                 content.push(action(tokens, Kind::QuietAccent, Some(Icon::Retry), words, press));
         }
-        // What the mark stands for begins where the text does.
-        container(content.spacing(8).align_y(Alignment::Center))
-            .padding(iced::Padding { left: 0.0, ..iced::Padding::ZERO })
-            .into()
+        content.spacing(8).align_y(Alignment::Center).into()
     }
 }
 
