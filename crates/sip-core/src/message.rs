@@ -29,6 +29,8 @@ pub use via::Via;
 pub const MAX_MESSAGE: usize = 65_536;
 /// The most header lines that are read.
 const MAX_HEADERS: usize = 256;
+/// The most hops that a message may have made: Max-Forwards begins at 70 (RFC 3261 §8.1.1.6).
+const MAX_VIAS: usize = 71;
 
 /// A body and its type.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -206,7 +208,7 @@ impl Message {
         if headers.call_id().is_none() {
             return fail("Call-ID");
         }
-        if headers.top_via().is_err() {
+        if headers.top_via().is_err() || headers.list("Via").len() > MAX_VIAS {
             return fail("Via");
         }
         match (self, headers.cseq()) {
@@ -219,11 +221,13 @@ impl Message {
         if headers.contacts().is_err() {
             return fail("Contact");
         }
-        for name in ["Max-Forwards", "Expires"] {
-            let value = headers.get(name);
-            if value.is_some_and(|value| value.parse::<u32>().is_err()) && name == "Max-Forwards" {
-                return fail(name);
-            }
+        // A route set that cannot be read is not an empty one: requests would go past the proxies that asked for them.
+        if headers.record_routes().is_err() {
+            return fail("Record-Route");
+        }
+        let hops = headers.get("Max-Forwards");
+        if hops.is_some_and(|hops| hops.parse::<u32>().is_err()) {
+            return fail("Max-Forwards");
         }
         Ok(())
     }
@@ -250,13 +254,13 @@ impl Request {
     /// A response to this request: Via, From, To, Call-ID and CSeq copied (RFC 3261 §8.2.6.2). The tag goes to To where
     /// the request has none.
     pub fn response(&self, status: StatusCode, to_tag: Option<&str>) -> Response {
+        let untagged = self.headers.to_header().is_ok_and(|to| to.tag().is_none());
+        let to_tag = to_tag.filter(|_| untagged);
         let mut headers = Headers::default();
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             for value in self.headers.get_all(name) {
-                match (name, to_tag, self.headers.to_header()) {
-                    ("To", Some(tag), Ok(to)) if to.tag().is_none() => {
-                        headers.push("To", format!("{value};tag={tag}"));
-                    }
+                match (name, to_tag) {
+                    ("To", Some(tag)) => headers.push("To", format!("{value};tag={tag}")),
                     _ => headers.push(name, value),
                 }
             }

@@ -39,20 +39,22 @@ impl StreamFramer {
 
     /// The next frame; `None` until more bytes come.
     pub fn next_frame(&mut self) -> Option<Result<Frame, FrameError>> {
-        if self.buffer.starts_with(b"\r\n\r\n") {
-            self.buffer.advance(4);
-            return Some(Ok(Frame::Ping));
-        }
-        // A single line end is a pong or padding; half of a ping waits for its other half.
-        while self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 {
-            if b"\r\n".starts_with(&self.buffer[2..self.buffer.len().min(4)]) {
-                return None;
+        loop {
+            if self.buffer.starts_with(b"\r\n\r\n") {
+                self.buffer.advance(4);
+                return Some(Ok(Frame::Ping));
             }
-            self.buffer.advance(2);
-        }
-        if self.buffer.starts_with(b"\n") {
-            self.buffer.advance(1);
-            return self.next_frame();
+            // A single line end is a pong or padding; half of a ping waits for its other half.
+            if self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 {
+                if b"\r\n".starts_with(&self.buffer[2..self.buffer.len().min(4)]) {
+                    return None;
+                }
+                self.buffer.advance(2);
+            } else if self.buffer.starts_with(b"\n") {
+                self.buffer.advance(1);
+            } else {
+                break;
+            }
         }
         if self.buffer.is_empty() || b"\r\n".starts_with(&self.buffer[..]) {
             return None;
@@ -73,6 +75,14 @@ impl StreamFramer {
             return None;
         }
         Some(Ok(Frame::Message(self.buffer.split_to(start + length).freeze())))
+    }
+
+    /// The headers of the message that could not be framed, with their empty line: enough to refuse it. `None` where
+    /// they do not end or are over the limit themselves.
+    pub fn head(&self) -> Option<&[u8]> {
+        let (_, body) = split_head(&self.buffer)?;
+        let start = self.buffer.len() - body.len();
+        (start <= MAX_MESSAGE).then(|| &self.buffer[..start])
     }
 }
 

@@ -164,15 +164,21 @@ impl Headers {
         self.0.retain(|h| !is_same_name(&h.name, name));
     }
 
-    /// Takes away the first element of Via.
+    /// Takes away the first element of Via, and empty ones before it.
     pub(crate) fn pop_via(&mut self) {
-        let Some(place) = self.0.iter().position(|h| is_same_name(&h.name, "Via")) else { return };
-        let pieces = split_outside_quotes(&self.0[place].text, ',');
-        if pieces.len() > 1 {
-            let rest = pieces[1..].join(",").trim().to_owned();
-            self.0[place] = header("Via", &rest);
-        } else {
-            self.0.remove(place);
+        while let Some(place) = self.0.iter().position(|h| is_same_name(&h.name, "Via")) {
+            let pieces = split_outside_quotes(&self.0[place].text, ',');
+            let first = pieces.iter().position(|piece| !piece.trim().is_empty());
+            let rest = first.map(|first| pieces[first + 1..].join(",").trim().to_owned());
+            match &rest {
+                Some(rest) if !rest.is_empty() => self.0[place] = header("Via", rest),
+                _ => {
+                    self.0.remove(place);
+                }
+            }
+            if first.is_some() {
+                return;
+            }
         }
     }
 

@@ -79,7 +79,9 @@ fn split_display(text: &str) -> Result<Option<(Option<String>, &str)>, ParseErro
         }
         return Err(ParseError::Value("quoted name"));
     }
-    Ok(text.split_once('<').map(|(name, rest)| {
+    // A quote before it makes the bracket part of a parameter: `sip:a@b;+sip.instance="<urn:uuid:...>"`.
+    let split = text.split_once('<').filter(|(name, _)| !name.contains('"'));
+    Ok(split.map(|(name, rest)| {
         let name = name.trim();
         ((!name.is_empty()).then(|| name.to_owned()), rest)
     }))
@@ -121,6 +123,14 @@ mod tests {
         assert_eq!(address.tag(), Some("1"));
         assert_eq!(address.uri.to_string(), "sip:a@b.c");
         assert!(NameAddr::parse("sip:user@example.com?Route=%3Csip:x%3E").is_err());
+    }
+
+    #[test]
+    fn a_bracket_inside_a_quoted_parameter_is_no_bracket_of_the_address() {
+        let contact = "sip:a@192.0.2.8;+sip.instance=\"<urn:uuid:0-1>\"";
+        let address = NameAddr::parse(contact).unwrap();
+        assert_eq!(address.uri.to_string(), "sip:a@192.0.2.8");
+        assert_eq!(address.params.value("+sip.instance"), Some("<urn:uuid:0-1>"));
     }
 
     #[test]

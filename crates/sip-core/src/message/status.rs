@@ -53,6 +53,8 @@ impl StatusCode {
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
     /// 505 Version Not Supported.
     pub const VERSION_NOT_SUPPORTED: Self = Self(505);
+    /// 513 Message Too Large.
+    pub const MESSAGE_TOO_LARGE: Self = Self(513);
 
     /// Any code of 100 to 699.
     pub const fn new(code: u16) -> Option<Self> {
