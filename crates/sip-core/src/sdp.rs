@@ -12,6 +12,13 @@ use thiserror::Error;
 
 pub use negotiation::{Agreed, LocalAudio, Negotiator};
 
+/// The most streams of a description.
+const MAX_MEDIA: usize = 32;
+/// The most formats of a stream that are read; those that the sender likes best come first.
+const MAX_FORMATS: usize = 64;
+/// The most attributes of a stream, and of the session, that are read.
+const MAX_ATTRIBUTES: usize = 256;
+
 /// Why a description cannot be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum SdpError {
@@ -205,6 +212,7 @@ impl SessionDescription {
             let Some((kind, value)) = line.split_once('=') else {
                 return Err(SdpError::Syntax("type"));
             };
+            let streams = session.media.len();
             match (kind, session.media.last_mut()) {
                 ("v", _) if value.trim() == "0" => version_seen = true,
                 ("v", _) => return Err(SdpError::Syntax("v=")),
@@ -214,8 +222,17 @@ impl SessionDescription {
                 ("c", Some(media)) => {
                     media.connection = media.connection.or(parse_connection(value)?)
                 }
-                ("a", None) => session.attributes.push(parse_attribute(value)),
-                ("a", Some(media)) => media.attributes.push(parse_attribute(value)),
+                ("a", media) => {
+                    let attributes = match media {
+                        Some(media) => &mut media.attributes,
+                        None => &mut session.attributes,
+                    };
+                    if attributes.len() < MAX_ATTRIBUTES {
+                        attributes.push(parse_attribute(value));
+                    }
+                }
+                // Each has to be answered, so none can be passed over.
+                ("m", _) if streams >= MAX_MEDIA => return Err(SdpError::Syntax("m=")),
                 ("m", _) => session.media.push(parse_media(value)?),
                 _ => {}
             }
@@ -304,7 +321,7 @@ fn parse_media(value: &str) -> Result<MediaDescription, SdpError> {
         kind: kind.to_owned(),
         port: port.ok_or(SdpError::Syntax("m="))?,
         protocol: protocol.to_owned(),
-        formats: parts.map(str::to_owned).collect(),
+        formats: parts.take(MAX_FORMATS).map(str::to_owned).collect(),
         ..MediaDescription::default()
     })
 }

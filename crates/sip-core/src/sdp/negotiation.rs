@@ -1,6 +1,6 @@
 //! Offer and answer of one audio stream (RFC 3264), hold included.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{AudioFormat, Direction, MediaDescription, SdpError, SessionDescription};
 use crate::Content;
@@ -25,7 +25,8 @@ pub struct LocalAudio {
 /// What both sides agreed on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Agreed {
-    /// Where to send RTP.
+    /// Where to send RTP. The discard port of no address where the peer gave none that is one: it is found by its
+    /// packets.
     pub remote: SocketAddr,
     /// Where to send RTCP.
     pub remote_rtcp: SocketAddr,
@@ -54,6 +55,13 @@ pub struct Negotiator {
     direction: Direction,
     last: Option<String>,
     agreed: Option<Agreed>,
+    /// What we offered last: an answer names its own numbers, we receive by ours (RFC 3264 §6.1).
+    offered: Vec<AudioFormat>,
+    offered_event: Option<u8>,
+    /// All streams of the last exchange, ours among them: none of them ever goes away again (RFC 3264 §8).
+    streams: Vec<MediaDescription>,
+    /// Which of them is ours.
+    place: usize,
 }
 
 impl Negotiator {
@@ -67,6 +75,10 @@ impl Negotiator {
             direction: Direction::SendRecv,
             last: None,
             agreed: None,
+            offered: Vec::new(),
+            offered_event: None,
+            streams: Vec::new(),
+            place: 0,
         }
     }
 
@@ -93,18 +105,68 @@ impl Negotiator {
             }
             event = agreed.telephone_event_receive.or(event);
         }
-        let media = self.stream(&formats, event, self.direction);
-        self.describe(vec![media], "0 0")
+        self.renumber(&mut formats, &mut event);
+        let mut media = self.stream(&formats, event, self.direction);
+        self.offered = formats;
+        self.offered_event = event;
+        let mut streams = self.streams.clone();
+        match streams.get_mut(self.place) {
+            Some(known) => {
+                media.protocol.clone_from(&known.protocol);
+                *known = media;
+            }
+            None => streams = vec![media],
+        }
+        self.describe(streams, "0 0")
+    }
+
+    /// A number that the peer gave to one format may be our own of another: that one gets a free one.
+    fn renumber(&self, formats: &mut [AudioFormat], event: &mut Option<u8>) {
+        let kept: Vec<u8> =
+            self.agreed.iter().flat_map(|agreed| &agreed.receive).map(number).collect();
+        let kept_event = self.agreed.as_ref().and_then(|agreed| agreed.telephone_event_receive);
+        let mut taken: Vec<u8> = kept.iter().copied().chain(kept_event).collect();
+        let mut free = |wished: u8, formats_taken: &[u8]| {
+            let busy = |one: &u8| taken.contains(one) || formats_taken.contains(one);
+            let chosen = if busy(&wished) {
+                (96..128).find(|one| !busy(one)).unwrap_or(wished)
+            } else {
+                wished
+            };
+            taken.push(chosen);
+            chosen
+        };
+        for format in formats.iter_mut() {
+            let known = self.agreed.iter().flat_map(|agreed| &agreed.receive);
+            if !known.into_iter().any(|known| known.is_same_coding(format)) {
+                format.payload_type = free(format.payload_type, &[]);
+            }
+        }
+        if kept_event.is_none() {
+            let numbers: Vec<u8> = formats.iter().map(number).collect();
+            *event = event.map(|event| free(event, &numbers));
+        }
     }
 
     /// Takes the answer to our last offer.
     pub fn accept_answer(&mut self, answer: &[u8]) -> Result<Agreed, SdpError> {
         let answer = SessionDescription::parse(answer)?;
-        let media = answer.media.first().ok_or(SdpError::BadAnswer("no stream"))?;
+        let media = answer.media.get(self.place).ok_or(SdpError::BadAnswer("no stream"))?;
         if media.kind != "audio" || media.port == 0 {
             return Err(SdpError::NothingInCommon);
         }
-        let agreed = self.agree(&answer, media, self.local.telephone_event)?;
+        let mut agreed = self.agree(&answer, media)?;
+        for format in &mut agreed.receive {
+            if let Some(ours) = self.offered.iter().find(|ours| ours.is_same_coding(format)) {
+                format.payload_type = ours.payload_type;
+            }
+        }
+        if agreed.telephone_event_send.is_some() {
+            agreed.telephone_event_receive = self.offered_event;
+        }
+        if self.streams.is_empty() {
+            self.streams.push(refused(media));
+        }
         self.agreed = Some(agreed.clone());
         Ok(agreed)
     }
@@ -118,29 +180,20 @@ impl Negotiator {
         };
         let mut chosen = None;
         for (place, media) in offer.media.iter().enumerate().filter(|(_, media)| usable(media)) {
-            if let Ok(agreed) = self.agree(&offer, media, None) {
+            if let Ok(agreed) = self.agree(&offer, media) {
                 chosen = Some((place, agreed));
                 break;
             }
         }
         let (place, agreed) = chosen.ok_or(SdpError::NothingInCommon)?;
-        let streams = offer.media.iter().enumerate().map(|(at, media)| {
-            if at == place {
-                let mut stream =
-                    self.stream(&agreed.receive, agreed.telephone_event_receive, agreed.direction);
-                stream.protocol.clone_from(&media.protocol);
-                stream
-            } else {
-                MediaDescription {
-                    kind: media.kind.clone(),
-                    port: 0,
-                    protocol: media.protocol.clone(),
-                    formats: media.formats.iter().take(1).cloned().collect(),
-                    ..MediaDescription::default()
-                }
-            }
-        });
-        let streams = streams.collect();
+        let mut streams: Vec<MediaDescription> = offer.media.iter().map(refused).collect();
+        self.streams.clone_from(&streams);
+        self.place = place;
+        if let Some(stream) = streams.get_mut(place) {
+            let event = agreed.telephone_event_receive;
+            let ours = self.stream(&agreed.receive, event, agreed.direction);
+            *stream = MediaDescription { protocol: stream.protocol.clone(), ..ours };
+        }
         let content = self.describe(streams, &offer.time);
         self.agreed = Some(agreed.clone());
         Ok((content, agreed))
@@ -150,7 +203,6 @@ impl Negotiator {
         &self,
         remote: &SessionDescription,
         media: &MediaDescription,
-        own_event: Option<u8>,
     ) -> Result<Agreed, SdpError> {
         let theirs = media.audio_formats();
         let mut receive = Vec::new();
@@ -168,18 +220,24 @@ impl Negotiator {
         });
         let event = event.map(|format| format.payload_type);
         let event = event.filter(|_| self.local.telephone_event.is_some());
-        let address = remote.address_of(media).ok_or(SdpError::Syntax("c="))?;
+        let named = remote.address_of(media);
+        let address = named.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let port = if named.is_some() { media.port } else { DISCARD };
         let offered = remote.direction_of(media);
-        let no_address = address.is_unspecified();
+        // An unspecified address is the hold of RFC 2543; a host name is none.
+        let no_address = named.is_some_and(|address| address.is_unspecified());
         let direction = offered.reversed().and(self.direction);
         let direction = if no_address { direction.and(Direction::RecvOnly) } else { direction };
         Ok(Agreed {
-            remote: SocketAddr::new(address, media.port),
-            remote_rtcp: rtcp_address(media, address),
+            remote: SocketAddr::new(address, port),
+            remote_rtcp: match named {
+                Some(address) => rtcp_address(media, address),
+                None => SocketAddr::new(address, DISCARD),
+            },
             send,
             receive,
             telephone_event_send: event,
-            telephone_event_receive: event.and(own_event.or(event)),
+            telephone_event_receive: event,
             direction,
             held_by_peer: no_address || !offered.receives(),
             ptime_ms: media.attribute("ptime").and_then(ptime).unwrap_or(self.local.ptime_ms),
@@ -244,6 +302,24 @@ impl Negotiator {
         description.origin =
             format!("- {} {} IN {family} {address}", self.session_id, self.version);
         Content::sdp(description.to_string())
+    }
+}
+
+/// RFC 863: what is sent there is meant for nobody.
+const DISCARD: u16 = 9;
+
+fn number(format: &AudioFormat) -> u8 {
+    format.payload_type
+}
+
+/// The same stream with port 0.
+fn refused(media: &MediaDescription) -> MediaDescription {
+    MediaDescription {
+        kind: media.kind.clone(),
+        port: 0,
+        protocol: media.protocol.clone(),
+        formats: media.formats.iter().take(1).cloned().collect(),
+        ..MediaDescription::default()
     }
 }
 
@@ -340,6 +416,93 @@ mod tests {
         one.set_direction(Direction::SendOnly);
         let held = String::from_utf8(one.offer().body.to_vec()).unwrap();
         assert!(held.contains("o=- 7 8 IN"), "{held}");
+    }
+
+    #[test]
+    fn streams_of_an_exchange_stay_in_every_later_offer() {
+        let offer = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
+            m=video 7000 RTP/AVP 96 97\nm=audio 6000 RTP/AVPF 0\nm=text 8000 RTP/AVP 98\n";
+        let mut ours = negotiator(4000);
+        ours.answer(offer.as_bytes()).unwrap();
+        let again = SessionDescription::parse(&ours.offer().body).unwrap();
+        let kinds: Vec<(&str, u16)> =
+            again.media.iter().map(|media| (media.kind.as_str(), media.port)).collect();
+        assert_eq!(kinds, [("video", 0), ("audio", 4000), ("text", 0)]);
+        assert_eq!(again.media[1].protocol, "RTP/AVPF");
+        let answer = "v=0\no=- 1 2 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
+            m=video 0 RTP/AVP 96\nm=audio 6002 RTP/AVPF 0\nm=text 0 RTP/AVP 98\n";
+        let agreed = ours.accept_answer(answer.as_bytes()).unwrap();
+        assert_eq!(agreed.remote.port(), 6002);
+    }
+
+    #[test]
+    fn an_answer_with_other_numbers_says_how_to_send_and_ours_how_to_receive() {
+        let mut ours = negotiator(4000);
+        ours.offer();
+        let answer = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
+            m=audio 6000 RTP/AVP 96 97\na=rtpmap:96 opus/48000/2\na=rtpmap:97 telephone-event/8000\n";
+        let agreed = ours.accept_answer(answer.as_bytes()).unwrap();
+        assert_eq!((agreed.send.payload_type, agreed.receive[0].payload_type), (96, 111));
+        assert_eq!(agreed.telephone_event_send, Some(97));
+        assert_eq!(agreed.telephone_event_receive, Some(101));
+        let text = String::from_utf8(ours.offer().body.to_vec()).unwrap();
+        assert!(text.contains("a=rtpmap:111 opus/48000/2"), "{text}");
+    }
+
+    #[test]
+    fn digits_keep_the_number_of_the_peers_offer_in_ours() {
+        let offer = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
+            m=audio 6000 RTP/AVP 101 96\na=rtpmap:101 opus/48000/2\na=rtpmap:96 telephone-event/8000\n";
+        let mut ours = negotiator(4000);
+        ours.answer(offer.as_bytes()).unwrap();
+        ours.offer();
+        let answer = offer.replace("o=- 1 1", "o=- 1 2");
+        let agreed = ours.accept_answer(answer.as_bytes()).unwrap();
+        assert_eq!(agreed.telephone_event_receive, Some(96));
+        let only = offer.replace(" 96\n", "\n").replace("a=rtpmap:96 telephone-event/8000\n", "");
+        let mut ours = negotiator(4000);
+        ours.answer(only.as_bytes()).unwrap();
+        let again = SessionDescription::parse(&ours.offer().body).unwrap();
+        let mut numbers = again.media[0].formats.clone();
+        numbers.sort();
+        numbers.dedup();
+        assert_eq!(numbers.len(), again.media[0].formats.len(), "{numbers:?}: no number twice");
+    }
+
+    #[test]
+    fn a_host_name_as_address_leaves_the_peer_to_be_found_by_its_packets() {
+        let offer = b"v=0\no=- 1 1 IN IP4 a.example\ns=-\nc=IN IP4 a.example\nt=0 0\nm=audio 6000 RTP/AVP 0\n";
+        let (_, agreed) = negotiator(4000).answer(offer).unwrap();
+        assert!(agreed.remote.ip().is_unspecified() && !agreed.held_by_peer);
+        assert_eq!(agreed.direction, Direction::SendRecv);
+    }
+
+    #[test]
+    fn a_description_without_end_is_read_in_part() {
+        let mut offer = String::from(
+            "v=0\no=- 1 1 IN IP4 1.2.3.4\ns=-\nc=IN IP4 1.2.3.4\nt=0 0\nm=audio 6000 RTP/AVP",
+        );
+        for number in 0..10_000 {
+            offer.push_str(&format!(" {}", number % 128));
+        }
+        offer.push_str(&"\na=rtpmap:300 x/8000".repeat(10_000));
+        let read = SessionDescription::parse(offer.as_bytes()).unwrap();
+        assert_eq!((read.media[0].formats.len(), read.media[0].attributes.len()), (64, 256));
+        assert!(negotiator(4000).answer(offer.as_bytes()).is_ok());
+        offer.push_str(&"\nm=audio 1 RTP/AVP 0".repeat(40));
+        assert!(SessionDescription::parse(offer.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_written_names_the_formats_that_were_given_and_no_others() {
+        let text = String::from_utf8(negotiator(4000).offer().body.to_vec()).unwrap();
+        let maps: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")).collect();
+        assert_eq!(
+            maps,
+            ["111 opus/48000/2", "0 PCMU/8000", "8 PCMA/8000", "101 telephone-event/8000"]
+        );
+        assert!(text.contains("m=audio 4000 RTP/AVP 111 0 8 101\r\n"), "{text}");
     }
 
     #[test]
