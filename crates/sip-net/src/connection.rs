@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_core::{Connect, ConnectionChange, ConnectionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{Received, tcp_flow};
 
@@ -18,9 +19,26 @@ use crate::{Received, tcp_flow};
 const MAX_WAITING: usize = 512;
 /// The most connections from outside.
 const MAX_CONNECTIONS: usize = 2048;
+/// What a peer that was told goodbye has left to read may take this long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Writers = Arc<Mutex<BTreeMap<ConnectionId, mpsc::Sender<Bytes>>>>;
+/// How our side ends a connection.
+#[derive(Debug)]
+enum End {
+    /// The peer reads nothing: what waits is lost.
+    Abandoned,
+    /// What waits is written first.
+    Finished,
+}
+
+#[derive(Debug)]
+struct Writer {
+    to_write: mpsc::Sender<Bytes>,
+    end: oneshot::Sender<End>,
+}
+
+type Writers = Arc<Mutex<BTreeMap<ConnectionId, Writer>>>;
 
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -84,20 +102,26 @@ impl Connections {
     pub(crate) fn send(&self, id: ConnectionId, contents: Bytes) {
         let mut writers = lock(&self.writers);
         let Some(writer) = writers.get(&id) else { return };
-        if writer.try_send(contents).is_err() {
+        if writer.to_write.try_send(contents).is_err() {
             tracing::warn!("a connection takes nothing any more and is closed");
-            writers.remove(&id);
+            if let Some(writer) = writers.remove(&id) {
+                let _ = writer.end.send(End::Abandoned);
+            }
+        }
+    }
+
+    pub(crate) fn close(&self, id: ConnectionId) {
+        if let Some(writer) = lock(&self.writers).remove(&id) {
+            let _ = writer.end.send(End::Finished);
         }
     }
 }
 
-fn lock(
-    writers: &Writers,
-) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, mpsc::Sender<Bytes>>> {
+fn lock(writers: &Writers) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, Writer>> {
     writers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One connection from its opening to its end. Our address in it is the listening one, by which peers reach us.
+/// One connection from its opening to its end, which is told in every case: whoever asked for it waits for that.
 async fn serve(
     stream: TcpStream,
     id: ConnectionId,
@@ -105,17 +129,34 @@ async fn serve(
     writers: Writers,
     sender: mpsc::Sender<Received>,
 ) {
+    let opened = carry(stream, id, port, &writers, &sender).await;
+    lock(&writers).remove(&id);
+    let change = ConnectionChange::Closed { refused: !opened };
+    let _ = sender.send(Received::Connection { connection: id, change }).await;
+}
+
+/// Reads and writes until either side ends it; false where it never stood. Our address in it is the listening one, by
+/// which peers reach us.
+async fn carry(
+    stream: TcpStream,
+    id: ConnectionId,
+    port: u16,
+    writers: &Writers,
+    sender: &mpsc::Sender<Received>,
+) -> bool {
     let _ = stream.set_nodelay(true);
-    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
-    let (mut reader, mut writer) = stream.into_split();
+    // A peer that was gone before we looked has no address any more.
+    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+    let (reader, mut writer) = stream.into_split();
     let (to_write, mut waiting) = mpsc::channel::<Bytes>(MAX_WAITING);
-    lock(&writers).insert(id, to_write);
+    let (end, mut ended) = oneshot::channel();
+    lock(writers).insert(id, Writer { to_write, end });
     let flow = tcp_flow(SocketAddr::new(local.ip(), port), remote, id);
     let change = ConnectionChange::Opened { flow };
     if sender.send(Received::Connection { connection: id, change }).await.is_err() {
-        return;
+        return true;
     }
-    let writing = tokio::spawn(async move {
+    let mut writing = tokio::spawn(async move {
         while let Some(contents) = waiting.recv().await {
             if writer.write_all(&contents).await.is_err() {
                 return;
@@ -123,20 +164,28 @@ async fn serve(
         }
         let _ = writer.shutdown().await;
     });
+    let end = tokio::select! {
+        () = read(reader, id, sender) => None,
+        end = &mut ended => end.ok(),
+    };
+    if let Some(End::Finished) = end {
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut writing).await;
+    }
+    writing.abort();
+    true
+}
+
+async fn read(mut reader: OwnedReadHalf, id: ConnectionId, sender: &mpsc::Sender<Received>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         match reader.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
+            Ok(0) | Err(_) => return,
             Ok(length) => {
                 let contents = buffer[..length].to_vec();
                 if sender.send(Received::Stream { connection: id, contents }).await.is_err() {
-                    break;
+                    return;
                 }
             }
         }
     }
-    lock(&writers).remove(&id);
-    writing.abort();
-    let change = ConnectionChange::Closed { refused: false };
-    let _ = sender.send(Received::Connection { connection: id, change }).await;
 }

@@ -57,7 +57,8 @@ pub enum Received {
     Datagram {
         /// From.
         source: SocketAddr,
-        /// The concrete address of ours.
+        /// The address of ours: the bound one, or where that is the unspecified one, the address that packets to
+        /// `source` leave from.
         destination: SocketAddr,
         /// Its bytes.
         contents: Vec<u8>,
@@ -69,7 +70,8 @@ pub enum Received {
         /// The bytes.
         contents: Vec<u8>,
     },
-    /// A datagram could not be sent.
+    /// The system knows of no way for a datagram. ICMP errors are told here only where the system gives them to the
+    /// socket's next call, which is not so on Linux for a socket without a fixed peer.
     Unreachable {
         /// To.
         destination: SocketAddr,
@@ -141,9 +143,14 @@ impl Driver {
         let destination = transmit.flow.remote;
         if let Err(error) = self.udp.send_to(&transmit.contents, destination) {
             tracing::debug!(%error, "a datagram was not sent");
-            let lasting =
-                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
-            if lasting {
+            // Anything else, such as full buffers or a datagram too large, says nothing about the peer.
+            let unreachable = matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+            );
+            if unreachable {
                 let _ = self.sender.try_send(Received::Unreachable { destination });
             }
         }
@@ -152,6 +159,11 @@ impl Driver {
     /// Opens a connection; [`Received::Connection`] tells how that went.
     pub fn connect(&mut self, connect: &Connect) {
         self.connections.connect(connect);
+    }
+
+    /// Closes a connection once what it was given is written; nothing more of it is received but its end.
+    pub fn close(&mut self, connection: ConnectionId) {
+        self.connections.close(connection);
     }
 }
 
@@ -162,6 +174,10 @@ fn bind_both(listen: SocketAddr) -> io::Result<Sockets> {
     let domain = Domain::for_address(listen);
     let udp = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     udp.set_nonblocking(true)?;
+    if listen.is_ipv6() {
+        // Mapped IPv4 addresses would be a second way to write each peer's address, and none that SIP may write.
+        udp.set_only_v6(true)?;
+    }
     // Bursts of a large conference wait in the kernel, not on the floor.
     let _ = udp.set_recv_buffer_size(1 << 20);
     udp.bind(&listen.into())?;
@@ -171,6 +187,9 @@ fn bind_both(listen: SocketAddr) -> io::Result<Sockets> {
     let tcp = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     tcp.set_nonblocking(true)?;
     tcp.set_reuse_address(true)?;
+    if listen.is_ipv6() {
+        tcp.set_only_v6(true)?;
+    }
     tcp.bind(&address.into())?;
     tcp.listen(128)?;
     Ok((udp, reading, TcpListener::from_std(tcp.into())?))
@@ -183,7 +202,7 @@ async fn read_datagrams(udp: UdpSocket, address: SocketAddr, sender: mpsc::Sende
         let (length, source) = match udp.recv_from(&mut buffer).await {
             Ok(read) => read,
             Err(error) => {
-                // ICMP errors of earlier datagrams surface here; the socket itself goes on.
+                // Some systems tell ICMP errors of earlier datagrams here; the socket itself goes on.
                 tracing::debug!(%error, "reading a datagram");
                 tokio::task::yield_now().await;
                 continue;

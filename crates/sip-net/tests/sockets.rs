@@ -110,3 +110,98 @@ async fn literal_addresses_are_found_and_other_families_are_not() {
     assert!(resolve("[::1]", 5070, listen).await.targets.is_empty());
     assert!(resolve("no such host", 5070, listen).await.targets.is_empty());
 }
+
+async fn connected(one: &mut Driver, to: SocketAddr, id: u64) -> ConnectionId {
+    let connection = ConnectionId(1 << 63 | id);
+    one.connect(&Connect { connection, local: one.address(), remote: to });
+    let Received::Connection { change: ConnectionChange::Opened { .. }, .. } = next(one).await
+    else {
+        panic!()
+    };
+    connection
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_closed_connection_carries_its_last_words_and_its_end_is_told() {
+    use tokio::io::AsyncReadExt;
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    let connection = connected(&mut one, remote, 11).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let local = one.address();
+    let flow = Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) };
+    one.send(&Transmit { flow, contents: Bytes::from_static(b"last words") });
+    one.close(connection);
+    let mut read = Vec::new();
+    peer.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read, b"last words");
+    let Received::Connection { change, .. } = next(&mut one).await else { panic!() };
+    assert_eq!(change, ConnectionChange::Closed { refused: false });
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_peer_that_reads_nothing_loses_its_connection_and_that_is_told() {
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    let connection = connected(&mut one, remote, 12).await;
+    let (peer, _) = listener.accept().await.unwrap();
+    let local = one.address();
+    let flow = Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) };
+    let contents = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..600 {
+        one.send(&Transmit { flow, contents: contents.clone() });
+    }
+    let Received::Connection { connection: over, change } = next(&mut one).await else { panic!() };
+    assert_eq!((over, change), (connection, ConnectionChange::Closed { refused: false }));
+    drop(peer);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn connections_that_are_reset_at_once_are_told_of_in_every_case() {
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let remote = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(50).flatten() {
+            // Unread bytes and no lingering: the peer gets a reset.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            drop(stream);
+        }
+    });
+    let mut open = std::collections::BTreeSet::new();
+    for id in 0..50 {
+        let connection = ConnectionId(1 << 63 | 100 + id);
+        open.insert(connection);
+        one.connect(&Connect { connection, local: one.address(), remote });
+    }
+    while !open.is_empty() {
+        if let Received::Connection { connection, change: ConnectionChange::Closed { .. } } =
+            next(&mut one).await
+        {
+            open.remove(&connection);
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_listener_on_every_ipv6_address_leaves_ipv4_alone() {
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let six = Driver::bind(any).await.unwrap();
+    let port = six.address().port();
+    let four = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
+    assert!(four.is_ok(), "{four:?}");
+    assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_datagram_that_is_too_large_says_nothing_about_its_peer() {
+    let (mut one, two) = (
+        Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap(),
+        Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap(),
+    );
+    let contents = Bytes::from(vec![0; 70_000]);
+    one.send(&Transmit { flow: flow(Transport::Udp, &one, &two, None), contents });
+    assert!(one.try_receive().is_none());
+}
