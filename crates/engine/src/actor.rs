@@ -270,6 +270,7 @@ impl Actor {
     fn flush(&mut self) {
         loop {
             match self.endpoint.poll_output() {
+                Output::Close(connection) => self.driver.close(connection),
                 Output::Connect(connect) => self.driver.connect(&connect),
                 Output::Event(event) => self.waiting.push_back(event),
                 Output::Resolve(_) => {}

@@ -1,11 +1,11 @@
 //! A dialog: what both ends agreed on, and the requests inside it (RFC 3261 §12). Matched by Call-ID and tags only,
 //! because some stacks rewrite the URIs of From and To.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::endpoint::Contact;
 use crate::message::{AnyUri, Headers};
-use crate::{Flow, Method, NameAddr, ParseError, Request, Response, Transport, Uri};
+use crate::{ConnectionId, Flow, Method, NameAddr, ParseError, Request, Response, Transport, Uri};
 
 /// Our half of the dialog id.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -172,21 +172,32 @@ impl Dialog {
         Request { method, uri, headers, body: bytes::Bytes::new() }
     }
 
-    /// Where its requests go: the first route or the target. Over TCP the connection in use stays in use; a host name
-    /// is reached where the peer was heard last.
-    pub(crate) fn next_hop(&self) -> Flow {
-        if self.flow.transport == Transport::Tcp {
+    /// Where its requests go: the connection in use while it is open, else the first route or the target (RFC 3261
+    /// §12.2.1.1). A host name, or an address of the other family, is reached where the peer was heard last.
+    pub(crate) fn next_hop(&self, is_open: impl Fn(ConnectionId) -> bool) -> Flow {
+        let connection = self.flow.connection;
+        if connection.is_some_and(is_open) {
             return self.flow;
         }
         let hop =
             self.routes.first().and_then(|first| first.uri.as_sip()).unwrap_or(&self.remote_target);
-        let Some(ip) = hop.host.ip() else { return self.flow };
+        let port = hop.port.unwrap_or(5060);
+        let reachable = |ip: &IpAddr| ip.is_ipv4() == self.flow.local.is_ipv4();
+        let Some(ip) = hop.host.ip().filter(reachable) else {
+            // The port of a connection that the peer had opened is nobody's after it.
+            let theirs = connection.is_some_and(|id| !id.is_ours());
+            let remote = SocketAddr::new(self.flow.remote.ip(), port);
+            return Flow {
+                remote: if theirs { remote } else { self.flow.remote },
+                connection: None,
+                ..self.flow
+            };
+        };
         let transport = match hop.transport().as_deref() {
             Some("tcp") => Transport::Tcp,
             _ => Transport::Udp,
         };
-        let remote = SocketAddr::new(ip, hop.port.unwrap_or(5060));
-        Flow { transport, remote, connection: None, ..self.flow }
+        Flow { transport, remote: SocketAddr::new(ip, port), connection: None, ..self.flow }
     }
 }
 

@@ -13,10 +13,12 @@ mod subscriptions;
 mod transport;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::RngCore;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::auth::Credentials;
@@ -51,8 +53,12 @@ pub mod capabilities {
     pub const SUPPORTED: &[&str] = &[];
 }
 
-/// The most transactions at a time; beyond that requests are answered 503 and forgotten.
+/// The most transactions at a time; beyond that requests are refused and forgotten.
 const MAX_TRANSACTIONS: usize = 20_000;
+/// Of these, kept free for requests of dialogs that stand: a flood must not silence those who take part.
+const RESERVED: usize = 4_000;
+/// The most transactions that requests outside of dialogs from one address may hold.
+const MAX_PER_SOURCE: usize = 4_000;
 
 /// Settings of an [`Endpoint`].
 #[derive(Clone, Debug)]
@@ -61,11 +67,12 @@ pub struct Config {
     pub user_agent: String,
     /// For challenges of servers.
     pub credentials: Vec<Credentials>,
-    /// T1 (RFC 3261 §17.1.1.1).
+    /// T1, 500 ms unless set: the first retransmission on UDP; 64·T1 is how long anything is waited for
+    /// (RFC 3261 §17.1.1.1).
     pub t1: Duration,
-    /// T2.
+    /// T2, 4 s unless set: the longest time between retransmissions of anything but an INVITE.
     pub t2: Duration,
-    /// T4.
+    /// T4, 5 s unless set: how long repetitions of an answered request are expected.
     pub t4: Duration,
 }
 
@@ -99,7 +106,7 @@ pub enum HandleError {
     /// A connection nobody told of.
     #[error("bytes of a connection that is not open")]
     UnknownConnection,
-    /// A stream that can no longer be framed; it should be closed.
+    /// A stream that can no longer be framed; [`Output::Close`] follows.
     #[error(transparent)]
     Unframed(#[from] crate::message::FrameError),
 }
@@ -125,12 +132,26 @@ enum ClientMachine {
 enum Owner {
     Bye,
     Cancel,
-    InDialog { call: CallKey, request: RequestId },
+    InDialog {
+        call: CallKey,
+        request: RequestId,
+    },
     Invite(CallKey),
-    Notify(SubscriptionKey),
+    /// `call`: in whose dialog, where it shares one.
+    Notify {
+        subscription: SubscriptionKey,
+        call: Option<CallKey>,
+    },
     Pager(RequestId),
-    Reinvite { call: CallKey, request: RequestId },
-    Subscribe(SubscriptionKey),
+    Reinvite {
+        call: CallKey,
+        request: RequestId,
+    },
+    /// As with Notify.
+    Subscribe {
+        subscription: SubscriptionKey,
+        call: Option<CallKey>,
+    },
 }
 
 #[derive(Debug)]
@@ -142,7 +163,10 @@ struct ClientTransaction {
     owner: Owner,
     /// Where it goes when TCP is refused (RFC 3261 §18.1.1).
     fallback: Option<Flow>,
-    challenged: bool,
+    /// The challenges that led to this request.
+    challenged: Vec<responses::Challenged>,
+    /// ACKs of the successes to an INVITE, by the tag of their To: each is acknowledged each time it comes.
+    acks: Vec<(String, Flow, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -160,7 +184,14 @@ struct ServerTransaction {
     /// The tag we put into To.
     tag: String,
     call: Option<CallKey>,
+    /// Its entry in `merged_index`.
+    merged: Option<MergedKey>,
+    /// Whose share of the transactions it takes; `None` inside a dialog.
+    source: Option<IpAddr>,
 }
+
+/// Call-ID, From tag and CSeq: what two branches of one request have in common (RFC 3261 §8.2.2.2).
+type MergedKey = (String, String, String);
 
 /// What makes a received request the same one (RFC 3261 §17.2.3).
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -192,7 +223,11 @@ pub struct Endpoint {
     client_index: BTreeMap<(String, Method), u64>,
     servers: BTreeMap<u64, ServerTransaction>,
     server_index: BTreeMap<ServerKey, u64>,
-    merged_index: BTreeMap<(String, String, String), u64>,
+    merged_index: BTreeMap<MergedKey, u64>,
+    /// How many server transactions outside of dialogs an address holds.
+    sources: BTreeMap<IpAddr, usize>,
+    /// Makes the tags of stateless answers; drawn at the first.
+    secret: Option<u64>,
     calls: BTreeMap<CallKey, Call>,
     dialogs: BTreeMap<DialogId, CallKey>,
     subscriptions: BTreeMap<SubscriptionKey, Subscription>,
@@ -228,6 +263,8 @@ impl Endpoint {
             servers: BTreeMap::new(),
             server_index: BTreeMap::new(),
             merged_index: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            secret: None,
             calls: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
@@ -366,6 +403,22 @@ impl Endpoint {
         format!("{:016x}", self.rng.next_u64())
     }
 
+    /// A tag that the same request gets each time, and nobody can foretell.
+    fn stateless_tag(&mut self, request: &Request) -> String {
+        let secret = *self.secret.get_or_insert_with(|| self.rng.next_u64());
+        let mut hash = Sha256::new();
+        hash.update(secret.to_be_bytes());
+        let via = request.headers.top_via().ok();
+        let branch = via.as_ref().and_then(|via| via.branch());
+        let headers = &request.headers;
+        for part in [branch, headers.call_id(), headers.get("From"), headers.get("CSeq")] {
+            hash.update(part.unwrap_or_default());
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The served user a Request-URI means: its user part decides, never host or port, which phones drop or rewrite.
     fn served_by(&self, request: &Request) -> Option<&Contact> {
         let uri = request.uri.as_sip()?;
@@ -380,6 +433,13 @@ impl Endpoint {
         headers.set("Accept", capabilities::ACCEPT.join(", "));
         headers.set("Supported", capabilities::SUPPORTED.join(", "));
         headers.set("Allow-Events", capabilities::ALLOW_EVENTS.join(", "));
+    }
+
+    /// What an answer to OPTIONS has besides (RFC 3261 §11.2).
+    fn write_option_capabilities(headers: &mut Headers) {
+        Self::write_capabilities(headers);
+        headers.set("Accept-Encoding", "identity");
+        headers.set("Accept-Language", "en");
     }
 }
 

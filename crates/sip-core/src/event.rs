@@ -185,6 +185,6 @@ pub enum SubscriptionEnd {
         /// The `retry-after` parameter.
         retry_after: Option<Duration>,
     },
-    /// We ended it.
+    /// We ended it, or the call whose dialog it shared is over.
     Unsubscribed,
 }

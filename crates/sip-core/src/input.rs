@@ -36,6 +36,13 @@ impl Transport {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ConnectionId(pub u64);
 
+impl ConnectionId {
+    /// Whether the Endpoint asked for it: see [`Connect`].
+    pub const fn is_ours(self) -> bool {
+        self.0 >> 63 == 1
+    }
+}
+
 /// Where a message came from or goes to.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Flow {
@@ -108,7 +115,8 @@ pub enum Input<'a> {
         transport: Transport,
         /// Who sent it.
         source: SocketAddr,
-        /// The concrete address of ours it came to.
+        /// The address of ours it came to. On a listener of the unspecified address: the one that packets to `source`
+        /// leave from, which is what the peer is told to answer to.
         destination: SocketAddr,
         /// Its bytes.
         contents: &'a [u8],
@@ -140,7 +148,7 @@ pub enum Input<'a> {
         /// The answer.
         answer: DnsAnswer,
     },
-    /// A datagram could not be sent (ICMP unreachable; RFC 3261 §18.4).
+    /// The system says that a datagram cannot get there (RFC 3261 §18.4): no route, or an ICMP error that it told.
     Unreachable {
         /// When.
         now: Instant,
@@ -175,6 +183,8 @@ pub struct Connect {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "an output is moved once, out of the queue")]
 pub enum Output {
+    /// Close a connection once what was handed over for it is written; nothing of it is read any more.
+    Close(ConnectionId),
     /// Open a connection.
     Connect(Connect),
     /// Something the user of the Endpoint must know.

@@ -65,7 +65,7 @@ impl Line {
                 Output::Event(event) => self.events[agent].push_back(event),
                 Output::Timeout(_) => return,
                 Output::Transmit(transmit) => self.carry(agent, transmit.flow, &transmit.contents),
-                Output::Resolve(_) => {}
+                Output::Close(_) | Output::Resolve(_) => {}
                 Output::Connect(connect) => {
                     let peer = (0..self.agents.len()).find(|n| address(*n) == connect.remote);
                     let now = self.now;

@@ -14,7 +14,8 @@ use conference::Now;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sip_core::{
-    Connect, ConnectionId, DnsAnswer, Input, Output, Query, ResolvedTarget, Transmit, Transport,
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Input, Output, Query, ResolvedTarget,
+    Transmit, Transport,
 };
 use time::OffsetDateTime;
 
@@ -328,6 +329,7 @@ impl Net {
         loop {
             match self.seats[index].actor.poll_output() {
                 Output::Transmit(transmit) => self.transmit(index, transmit),
+                Output::Close(connection) => self.close(index, connection),
                 Output::Connect(connect) => self.connect(index, &connect),
                 Output::Resolve(query) => self.resolve(index, &query),
                 Output::Event(event) => panic!("an actor keeps its events to itself: {event:?}"),
@@ -411,6 +413,14 @@ impl Net {
             let delivery = Delivery::Connection { to, connection, change };
             self.schedule(self.now + delay, delivery);
         }
+    }
+
+    fn close(&mut self, from: usize, connection: ConnectionId) {
+        let Some((to, connection)) = self.streams.close(from, connection) else { return };
+        let earliest = self.now + self.link(Some(from), Some(to)).delay;
+        let at = self.streams.arrival(to, connection, earliest);
+        let change = ConnectionChange::Closed { refused: false };
+        self.schedule(at, Delivery::Connection { to, connection, change });
     }
 
     fn send_stream(&mut self, from: usize, transmit: &Transmit) {

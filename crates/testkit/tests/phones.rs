@@ -145,12 +145,12 @@ fn a_call_by_tcp_to_somebody_who_refuses_it_comes_to_nothing() {
 }
 
 #[test]
-fn a_text_too_long_for_a_datagram_goes_as_one_where_tcp_is_refused() {
+fn a_text_too_long_for_a_datagram_is_not_sent_where_tcp_is_refused() {
     let (mut net, anna, bob) = without_tcp();
     let long = "0123456789abcdef".repeat(100);
     let target = net.at(bob).uri();
     let request = net.act(anna, |anna| anna.write_to(&target, &long)).unwrap();
     net.run_for(Duration::from_secs(2));
-    assert_eq!(net.at(anna).outcome(request), Some(Some(200)));
-    assert_eq!(net.at(bob).shown(), [long]);
+    assert_eq!(net.at(anna).outcome(request), Some(None));
+    assert!(net.at(bob).shown().is_empty());
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::in_dialog::Queued;
+use super::in_dialog::{OurReinvite, Queued, WaitingReinvite};
 use super::requests::Arrival;
-use super::responses::Finish;
+use super::responses::{Finish, copy_credentials};
 use super::{ClientMachine, Contact, Due, Endpoint, Owner, contact_value};
 use crate::dialog::{Dialog, DialogId};
 use crate::message::Headers;
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An INVITE nobody answers is refused after this time.
-const UNANSWERED: Duration = Duration::from_secs(180);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(180);
 /// 180 is repeated so that proxies keep the call (RFC 3261 §13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);
 
@@ -73,12 +73,12 @@ pub(super) enum Phase {
 pub(super) struct Call {
     pub(super) phase: Phase,
     pub(super) dialog: Option<Dialog>,
-    /// ACKs of our INVITEs by To-tag and CSeq, for repeated 2xx.
-    pub(super) acks: Vec<(String, u32, Flow, Bytes)>,
     pub(super) queue: VecDeque<Queued>,
     pub(super) in_flight: Option<RequestId>,
-    /// Our re-INVITE: its transaction, and whether anything was heard of it.
-    pub(super) reinvite: Option<(u64, bool)>,
+    /// Our re-INVITE that is out.
+    pub(super) reinvite: Option<OurReinvite>,
+    /// Our re-INVITE that goes once the request in flight has its answer.
+    pub(super) waiting_reinvite: Option<WaitingReinvite>,
     /// Their re-INVITE that is not answered or not acknowledged.
     pub(super) their_reinvite: Option<TheirReinvite>,
 }
@@ -104,10 +104,10 @@ impl Call {
         Self {
             phase,
             dialog,
-            acks: Vec::new(),
             queue: VecDeque::new(),
             in_flight: None,
             reinvite: None,
+            waiting_reinvite: None,
             their_reinvite: None,
         }
     }
@@ -162,12 +162,18 @@ impl Endpoint {
             return;
         }
         *cancel_sent = true;
+        let tx = *tx;
         let (invite, flow) = (client.request.clone(), client.flow);
         let request = self.like_invite(&invite, Method::Cancel);
         self.start_with_same_via(request, flow, now);
-        // If no final response follows, the INVITE is over all the same.
-        let until = now + self.times.patience();
-        self.arm(Due::Call(key), Some((until, Timer::Ringing)));
+        // If no final response follows, the INVITE is over all the same (RFC 3261 §9.1).
+        self.limit_client(tx, now + self.times.patience());
+    }
+
+    /// Whether an INVITE of ours is out that its user still wants.
+    pub(super) fn is_dialling(&self, key: CallKey) -> bool {
+        let phase = self.calls.get(&key).map(|call| &call.phase);
+        matches!(phase, Some(Phase::Calling { cancel: false, .. }))
     }
 
     fn start_with_same_via(&mut self, request: Request, flow: Flow, now: Instant) {
@@ -188,7 +194,8 @@ impl Endpoint {
             flow,
             owner: Owner::Cancel,
             fallback: None,
-            challenged: false,
+            challenged: Vec::new(),
+            acks: Vec::new(),
         };
         self.clients.insert(id, client);
         self.arm_client(id);
@@ -198,8 +205,8 @@ impl Endpoint {
     pub(super) fn invite_finished(&mut self, id: u64, key: CallKey, finish: Finish, now: Instant) {
         let (response, flow) = match finish {
             Finish::Response(response, flow) => (response, flow),
-            Finish::TimedOut => return self.rejected(key, CallFailure::TimedOut),
-            Finish::Unsendable => return self.rejected(key, CallFailure::Unreachable),
+            Finish::TimedOut => return self.not_answered(key, CallFailure::TimedOut, now),
+            Finish::Unsendable => return self.not_answered(key, CallFailure::Unreachable, now),
         };
         if response.status.is_provisional() {
             if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
@@ -209,19 +216,19 @@ impl Endpoint {
         } else if response.status.is_success() {
             self.handle_success(id, key, &response, flow, now);
         } else {
-            let cancelled = matches!(
-                self.calls.get(&key),
-                Some(Call { phase: Phase::Calling { cancel: true, .. }, .. })
-            );
-            let failure =
-                if cancelled { CallFailure::Cancelled } else { CallFailure::Declined(response) };
-            self.rejected(key, failure);
+            self.not_answered(key, CallFailure::Declined(response), now);
         }
     }
 
-    fn rejected(&mut self, key: CallKey, failure: CallFailure) {
+    /// Our INVITE came to nothing; after a CANCEL that is what was asked for, however it ended.
+    fn not_answered(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
+        let failure = if self.is_dialling(key) { failure } else { CallFailure::Cancelled };
+        self.rejected(key, failure, now);
+    }
+
+    fn rejected(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
         if matches!(self.calls.get(&key), Some(Call { phase: Phase::Calling { .. }, .. })) {
-            self.remove_call(key);
+            self.remove_call(key, now);
             self.emit(Event::Rejected { call: key, failure });
         }
     }
@@ -244,10 +251,7 @@ impl Endpoint {
             .and_then(|to| to.tag().map(str::to_owned))
             .unwrap_or_default();
         let number = invite.headers.cseq().map_or(1, |cseq| cseq.number);
-        if let Some(call) = self.calls.get(&key)
-            && let Some((_, _, flow, ack)) =
-                call.acks.iter().find(|(known, cseq, _, _)| *known == tag && *cseq == number)
-        {
+        if let Some((_, flow, ack)) = client.acks.iter().find(|(known, ..)| *known == tag) {
             let (flow, ack) = (*flow, ack.clone());
             self.transmit(flow, ack);
             return;
@@ -259,28 +263,16 @@ impl Endpoint {
         };
         let way = Flow { connection: flow.connection.or(way.connection), ..way };
         let Some(mut dialog) = Dialog::as_client(&invite, response, way, contact) else { return };
-        let credentials = ["Authorization", "Proxy-Authorization"];
         let mut ack = dialog.request(Method::Ack, Some(number));
-        for name in credentials {
-            if let Some(value) = invite.headers.get(name) {
-                ack.headers.push(name, value);
-            }
-        }
-        let hop = dialog.next_hop();
+        copy_credentials(&invite, &mut ack);
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         self.write_ack_via(&mut ack, &hop);
         let ack = ack.to_bytes();
         self.transmit(hop, ack.clone());
-        let wanted = match self.calls.get_mut(&key) {
-            Some(call) => match &call.phase {
-                Phase::Calling { cancel, .. } => {
-                    call.acks.push((tag, number, hop, ack));
-                    !*cancel
-                }
-                Phase::Incoming { .. } | Phase::AwaitingAck { .. } | Phase::Confirmed => false,
-            },
-            None => false,
-        };
-        if wanted {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.acks.push((tag, hop, ack));
+        }
+        if self.is_dialling(key) {
             self.confirm(key, Some(dialog));
             self.emit(Event::Answered {
                 call: Confirmed(key),
@@ -292,7 +284,7 @@ impl Endpoint {
             // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).
             let bye = dialog.request(Method::Bye, None);
             self.start_client(bye, hop, Owner::Bye, now);
-            self.rejected(key, CallFailure::Cancelled);
+            self.rejected(key, CallFailure::Cancelled, now);
         }
     }
 
@@ -306,22 +298,34 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn remove_call(&mut self, key: CallKey) {
+    pub(super) fn remove_call(&mut self, key: CallKey, now: Instant) {
         self.arm(Due::Call(key), None);
         let Some(call) = self.calls.remove(&key) else { return };
         if let Some(dialog) = &call.dialog {
             self.dialogs.remove(&dialog.id);
         }
+        self.terminate_pending(key, now);
+        if let Some(ours) = &call.reinvite {
+            self.limit_client(ours.tx, now + self.times.patience());
+        }
+        let open = call.reinvite.map(|ours| ours.request);
+        for request in open.into_iter().chain(call.waiting_reinvite.map(|ours| ours.request)) {
+            self.unsent(key, request);
+        }
         // Texts that had no chance have not been sent.
         for queued in call.queue {
-            let request = queued.request;
-            let outcome = crate::Outcome::Unsendable;
-            self.emit(Event::Completed { request, call: Some(key), outcome });
+            self.drop_queued(key, queued);
         }
+        self.end_shared_subscriptions(key);
     }
 
     pub(super) fn handle_invite(&mut self, arrival: Arrival, now: Instant) {
         let Arrival { request, flow, server } = arrival;
+        let contacts = request.headers.contacts().unwrap_or_default();
+        if contacts.first().and_then(|contact| contact.uri.as_sip()).is_none() {
+            self.respond_status(server, &request, StatusCode::BAD_REQUEST, now);
+            return;
+        }
         let kind = request.headers.content_type();
         if !request.body.is_empty() && !kind.is_some_and(|kind| kind.is("application/sdp")) {
             let mut response = request.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
@@ -418,7 +422,7 @@ impl Endpoint {
             return;
         };
         let (server, response) = (*server, request.response(status, None));
-        self.remove_call(key);
+        self.remove_call(key, now);
         self.respond_with(server, response, now);
     }
 
@@ -478,7 +482,7 @@ impl Endpoint {
             return;
         }
         self.send_bye(key, reason, now);
-        self.remove_call(key);
+        self.remove_call(key, now);
         self.emit(Event::Ended { call: key, reason: EndReason::HungUp });
     }
 
@@ -498,7 +502,7 @@ impl Endpoint {
             return;
         };
         let mut bye = dialog.request(Method::Bye, None);
-        let hop = dialog.next_hop();
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         if let Some(reason) = reason {
             let text = reason.replace(['"', '\\'], "'");
             bye.headers.push("Reason", format!("SIP;cause=200;text=\"{text}\""));
@@ -517,24 +521,22 @@ impl Endpoint {
         if send_bye {
             self.send_bye(key, None, now);
         }
-        self.remove_call(key);
+        self.remove_call(key, now);
         self.emit(Event::Ended { call: key, reason });
     }
 
     pub(super) fn call_timeout(&mut self, key: CallKey, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         match &mut call.phase {
-            Phase::Calling { .. } => {
-                // Cancelled, and 64·T1 later still no final response.
-                self.rejected(key, CallFailure::Cancelled);
-            }
-            Phase::Incoming { server, ringing, ring_at, until, .. } => {
+            Phase::Calling { .. } => {}
+            Phase::Incoming { server, request, ringing, ring_at, until, .. } => {
                 if *until <= now {
-                    self.finish_incoming(
-                        key,
-                        StatusCode::from(Failure::TEMPORARILY_UNAVAILABLE),
-                        now,
-                    );
+                    // Either the caller said how long it is worth (RFC 3261 §13.3.1), or nobody was here.
+                    let status = match request.headers.expires() {
+                        Some(expires) if expires < UNANSWERED => StatusCode::REQUEST_TERMINATED,
+                        Some(_) | None => Failure::TEMPORARILY_UNAVAILABLE.into(),
+                    };
+                    self.finish_incoming(key, status, now);
                     self.emit(Event::Cancelled { call: key });
                     return;
                 }
@@ -594,8 +596,11 @@ impl Endpoint {
         let key = match owner {
             Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
-            Owner::Notify(key) | Owner::Subscribe(key) => {
-                return self.next_subscription_cseq(*key, sent);
+            Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
+                *call
+            }
+            Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+                return self.next_subscription_cseq(*subscription, sent);
             }
         };
         match self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) {
@@ -617,18 +622,18 @@ impl Endpoint {
                 }
             }
             Owner::Reinvite { call, .. } => {
-                if let Some(Call { reinvite: Some((tx, _)), .. }) = self.calls.get_mut(call)
-                    && *tx == old
+                if let Some(Call { reinvite: Some(ours), .. }) = self.calls.get_mut(call)
+                    && ours.tx == old
                 {
-                    *tx = new;
+                    ours.tx = new;
                 }
             }
+            Owner::Subscribe { subscription, .. } => self.subscribe_replaced(*subscription, new),
             Owner::Bye
             | Owner::Cancel
             | Owner::InDialog { .. }
-            | Owner::Notify(_)
-            | Owner::Pager(_)
-            | Owner::Subscribe(_) => {}
+            | Owner::Notify { .. }
+            | Owner::Pager(_) => {}
         }
     }
 }

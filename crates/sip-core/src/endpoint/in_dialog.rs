@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::calls::{Call, Phase, TheirReinvite, copy_record_route};
+use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
 use super::requests::Arrival;
-use super::responses::Finish;
+use super::responses::{Finish, copy_credentials};
 use super::{Contact, Due, Endpoint, Owner, contact_value};
 use crate::transaction::{Backoff, Timer};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Failure, Method, Outcome, PendingReinvite,
-    RequestId, StatusCode,
+    RequestId, StatusCode, SubscriptionEnd, SubscriptionKey,
 };
 
 /// The most requests that wait in one call.
@@ -24,6 +24,40 @@ pub(super) struct Queued {
     content: Option<Content>,
     headers: Vec<(&'static str, String)>,
     owner: Owner,
+}
+
+impl Queued {
+    /// Whether it belongs to this subscription.
+    pub(super) fn is_of(&self, key: SubscriptionKey) -> bool {
+        match &self.owner {
+            Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+                *subscription == key
+            }
+            Owner::Bye
+            | Owner::Cancel
+            | Owner::InDialog { .. }
+            | Owner::Invite(_)
+            | Owner::Pager(_)
+            | Owner::Reinvite { .. } => false,
+        }
+    }
+}
+
+/// A re-INVITE of ours that is out.
+#[derive(Debug)]
+pub(super) struct OurReinvite {
+    pub(super) tx: u64,
+    pub(super) request: RequestId,
+    /// Whether any response came: texts wait for the first only.
+    heard: bool,
+}
+
+/// A re-INVITE of ours that waits for its turn.
+#[derive(Debug)]
+pub(super) struct WaitingReinvite {
+    pub(super) request: RequestId,
+    contact: Contact,
+    offer: Content,
 }
 
 impl Endpoint {
@@ -75,24 +109,45 @@ impl Endpoint {
     }
 
     fn enqueue_owned(&mut self, key: CallKey, queued: Queued, now: Instant) {
-        let request = queued.request;
         match self.calls.get_mut(&key) {
             Some(call) if call.queue.len() < MAX_WAITING => {
                 call.queue.push_back(queued);
                 self.send_next(key, now);
             }
-            _ => {
-                let outcome = Outcome::Unsendable;
-                self.emit(Event::Completed { request, call: Some(key), outcome });
-            }
+            _ => self.drop_queued(key, queued),
         }
     }
 
-    /// Sends what waits, when nothing is in flight. A re-INVITE of ours holds texts back until it is heard of.
+    /// A request that waited in vain.
+    pub(super) fn drop_queued(&mut self, key: CallKey, queued: Queued) {
+        match queued.owner {
+            Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+                self.end_subscription(subscription, SubscriptionEnd::Failed { status: None });
+            }
+            Owner::Bye
+            | Owner::Cancel
+            | Owner::InDialog { .. }
+            | Owner::Invite(_)
+            | Owner::Pager(_)
+            | Owner::Reinvite { .. } => self.unsent(key, queued.request),
+        }
+    }
+
+    pub(super) fn unsent(&mut self, key: CallKey, request: RequestId) {
+        let outcome = Outcome::Unsendable;
+        self.emit(Event::Completed { request, call: Some(key), outcome });
+    }
+
+    /// Sends what waits, when nothing is in flight: all our requests of a call go one after the other. A re-INVITE goes
+    /// first; it holds texts back until it is heard of.
     pub(super) fn send_next(&mut self, key: CallKey, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let held = call.reinvite.is_some_and(|(_, heard)| !heard);
+        let held = call.reinvite.as_ref().is_some_and(|ours| !ours.heard);
         if call.in_flight.is_some() || held || !matches!(call.phase, Phase::Confirmed) {
+            return;
+        }
+        if let Some(waiting) = call.waiting_reinvite.take() {
+            self.send_reinvite(key, waiting, now);
             return;
         }
         let Some(dialog) = call.dialog.as_mut() else { return };
@@ -104,7 +159,7 @@ impl Endpoint {
             from.display = Some(display.clone());
             request.headers.set("From", from.to_string());
         }
-        let hop = dialog.next_hop();
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         if queued.method != Method::Message {
             let contact = contact_value(&dialog.contact, &hop);
             request.headers.push("Contact", contact);
@@ -137,18 +192,21 @@ impl Endpoint {
             }
         }
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
-        self.turn_over(key, now);
+        self.turn_over(Some(key), now);
     }
 
     /// The request in flight has ended: the next one goes.
-    pub(super) fn turn_over(&mut self, key: CallKey, now: Instant) {
-        if let Some(call) = self.calls.get_mut(&key) {
+    pub(super) fn turn_over(&mut self, key: Option<CallKey>, now: Instant) {
+        if let Some(key) = key
+            && let Some(call) = self.calls.get_mut(&key)
+        {
             call.in_flight = None;
             self.send_next(key, now);
         }
     }
 
-    /// Offers the session anew. While the peer's own re-INVITE is open this fails at once.
+    /// Offers the session anew, as soon as the request in flight has its answer. While the peer's own re-INVITE is open
+    /// this fails at once, and so it does when one comes before ours is out.
     pub fn reinvite(
         &mut self,
         call: &Confirmed,
@@ -158,27 +216,38 @@ impl Endpoint {
     ) -> RequestId {
         let key = call.0;
         let id = self.new_request_id();
-        let Some(known) = self.calls.get_mut(&key) else { return id };
-        let busy = known.reinvite.is_some() || known.their_reinvite.is_some();
-        let Some(dialog) =
-            known.dialog.as_mut().filter(|_| !busy && matches!(known.phase, Phase::Confirmed))
-        else {
-            let outcome = Outcome::Unsendable;
-            self.emit(Event::Completed { request: id, call: Some(key), outcome });
-            return id;
+        let free = |known: &&mut Call| {
+            let busy = known.reinvite.is_some()
+                || known.waiting_reinvite.is_some()
+                || known.their_reinvite.is_some();
+            !busy && matches!(known.phase, Phase::Confirmed)
+        };
+        match self.calls.get_mut(&key).filter(free) {
+            Some(known) => {
+                known.waiting_reinvite = Some(WaitingReinvite { request: id, contact, offer });
+                self.send_next(key, now);
+            }
+            None => self.unsent(key, id),
+        }
+        id
+    }
+
+    fn send_reinvite(&mut self, key: CallKey, waiting: WaitingReinvite, now: Instant) {
+        let WaitingReinvite { request: id, contact, offer } = waiting;
+        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
+            return;
         };
         dialog.contact = contact;
         let mut request = dialog.request(Method::Invite, None);
-        let hop = dialog.next_hop();
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         request.headers.push("Contact", contact_value(&dialog.contact, &hop));
         Self::write_capabilities(&mut request.headers);
         request.headers.push("Content-Type", &offer.content_type);
         request.body = offer.body;
         let tx = self.start_client(request, hop, Owner::Reinvite { call: key, request: id }, now);
         if let Some(known) = self.calls.get_mut(&key) {
-            known.reinvite = Some((tx, false));
+            known.reinvite = Some(OurReinvite { tx, request: id, heard: false });
         }
-        id
     }
 
     pub(super) fn reinvite_finished(
@@ -189,12 +258,17 @@ impl Endpoint {
         finish: Finish,
         now: Instant,
     ) {
+        if finish.is_provisional() {
+            // The session hangs between old and new for so long as this is open: not without end.
+            self.limit_client(tx, now + UNANSWERED);
+        }
+        let invite = self.clients.get(&tx).map(|client| client.request.clone());
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let first = call.reinvite.is_some_and(|(known, _)| known == tx);
+        let first = call.reinvite.as_ref().is_some_and(|ours| ours.tx == tx);
         if let Finish::Response(response, flow) = &finish {
             if response.status.is_provisional() {
-                if let Some((_, heard)) = &mut call.reinvite {
-                    *heard = true;
+                if let Some(ours) = &mut call.reinvite {
+                    ours.heard = true;
                 }
                 self.send_next(key, now);
                 return;
@@ -207,7 +281,10 @@ impl Endpoint {
                     dialog.flow.connection = flow.connection;
                 }
                 let mut ack = dialog.request(Method::Ack, Some(number));
-                let hop = dialog.next_hop();
+                if let Some(invite) = &invite {
+                    copy_credentials(invite, &mut ack);
+                }
+                let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
                 self.write_ack_via(&mut ack, &hop);
                 self.transmit(hop, ack.to_bytes());
             }
@@ -240,6 +317,13 @@ impl Endpoint {
             self.respond_status(server, &arrival.request, StatusCode::SERVER_INTERNAL_ERROR, now);
             return;
         }
+        // The peer came back by another connection: it is the only way to phones behind a NAT.
+        let known = dialog.flow.connection;
+        if arrival.flow.connection.is_some()
+            && known.is_some_and(|id| !self.connections.contains_key(&id))
+        {
+            dialog.flow = arrival.flow;
+        }
         match arrival.request.method {
             Method::Bye => self.handle_bye(arrival, key, now),
             Method::Invite => self.handle_reinvite(arrival, key, now),
@@ -266,7 +350,7 @@ impl Endpoint {
 
     fn answer_options_in_dialog(&mut self, arrival: &Arrival, key: CallKey, now: Instant) {
         let mut response = arrival.request.response(StatusCode::OK, None);
-        Self::write_capabilities(&mut response.headers);
+        Self::write_option_capabilities(&mut response.headers);
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
             response.headers.push("Contact", contact_value(&dialog.contact, &arrival.flow));
         }
@@ -275,26 +359,7 @@ impl Endpoint {
 
     fn handle_bye(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
         self.respond_status(arrival.server, &arrival.request, StatusCode::OK, now);
-        // What the peer asked and we have not answered ends with the call (RFC 3261 §15.1.2).
-        let open: Vec<RequestId> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| {
-                pending.call == Some(key) && pending.request.method == Method::Invite
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in open {
-            if let Some(pending) = self.take_pending(id) {
-                self.respond_status(
-                    pending.server,
-                    &pending.request,
-                    StatusCode::REQUEST_TERMINATED,
-                    now,
-                );
-            }
-        }
-        self.remove_call(key);
+        self.remove_call(key, now);
         self.emit(Event::Ended { call: key, reason: EndReason::Bye(arrival.request) });
     }
 
@@ -312,6 +377,9 @@ impl Endpoint {
         }
         if let Some(dialog) = call.dialog.as_mut() {
             dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        }
+        if let Some(ours) = call.waiting_reinvite.take() {
+            self.unsent(key, ours.request);
         }
         self.respond_with(arrival.server, arrival.request.response(StatusCode::TRYING, None), now);
         let id = self.hold(&arrival, Some(key), None, now);
@@ -352,10 +420,8 @@ impl Endpoint {
     /// Refuses it; the session stays as it was.
     pub fn reject_reinvite(&mut self, reinvite: PendingReinvite, why: Failure, now: Instant) {
         let Some(pending) = self.take_pending(reinvite.0) else { return };
+        self.release_reinvite(&pending);
         self.respond_status(pending.server, &pending.request, why.into(), now);
-        if let Some(call) = pending.call.and_then(|key| self.calls.get_mut(&key)) {
-            call.their_reinvite = None;
-        }
     }
 
     pub(super) fn reinvite_timeout(&mut self, key: CallKey, now: Instant) {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::transport::note_source;
 use super::{
-    Due, Endpoint, MAX_TRANSACTIONS, Pending, ServerKey, ServerMachine, ServerTransaction,
-    capabilities,
+    Due, Endpoint, MAX_PER_SOURCE, MAX_TRANSACTIONS, MergedKey, Pending, RESERVED, ServerKey,
+    ServerMachine, ServerTransaction, capabilities,
 };
 use crate::dialog::DialogId;
 use crate::transaction::{Again, Fired, ServerInvite, ServerOther, Timer};
@@ -42,31 +42,62 @@ impl Endpoint {
             self.handle_cancel(&request, back, now);
             return;
         }
-        if self.servers.len() + self.clients.len() >= MAX_TRANSACTIONS {
-            self.send_stateless(
-                request.response(StatusCode::SERVICE_UNAVAILABLE, Some("overload")),
-                back,
-            );
-            return;
-        }
         let merged = merged_key(&request).filter(|_| !has_to_tag(&request));
-        if merged.as_ref().is_some_and(|key| self.merged_index.contains_key(key)) {
-            self.send_stateless(request.response(StatusCode::LOOP_DETECTED, Some("merged")), back);
+        let refusal = self.check(&request).or_else(|| self.check_place(&request, back, &merged));
+        if let Some(response) = refusal {
+            self.refuse(&request, response, back);
             return;
         }
-        let server = self.start_server(&request, key, back);
-        if let Some(merged) = merged {
-            self.merged_index.insert(merged, server);
+        let server = self.start_server(&request, key, back, merged);
+        self.dispatch(Arrival { request, flow, server }, now);
+    }
+
+    /// Whether there is anybody to take a request, and room for it. What is refused here is not remembered: strangers
+    /// can send as many as they like.
+    fn check_place(
+        &self,
+        request: &Request,
+        back: Flow,
+        merged: &Option<MergedKey>,
+    ) -> Option<Response> {
+        let answer = |status| Some(request.response(status, None));
+        let held = self.servers.len() + self.clients.len();
+        if has_to_tag(request) {
+            let known = self.call_of(request).is_some() || self.subscription_of(request).is_some();
+            if !known {
+                return answer(StatusCode::NO_SUCH_CALL);
+            }
+            if held >= MAX_TRANSACTIONS && request.method != Method::Bye {
+                // In a dialog 503 would be more than this one request's refusal to some.
+                let mut response = request.response(StatusCode::SERVER_INTERNAL_ERROR, None);
+                response.headers.push("Retry-After", "5");
+                return Some(response);
+            }
+            return None;
         }
-        let arrival = Arrival { request, flow, server };
-        match self.check(&arrival.request) {
-            Some(response) => self.respond_with(server, response, now),
-            None => self.dispatch(arrival, now),
+        if matches!(request.method, Method::Notify | Method::Bye) {
+            return answer(StatusCode::NO_SUCH_CALL);
         }
+        if self.served_by(request).is_none() {
+            return answer(StatusCode::NOT_FOUND);
+        }
+        let share = self.sources.get(&back.remote.ip()).copied().unwrap_or_default();
+        if held >= MAX_TRANSACTIONS - RESERVED || share >= MAX_PER_SOURCE {
+            return answer(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if merged.as_ref().is_some_and(|key| self.merged_index.contains_key(key)) {
+            return answer(StatusCode::LOOP_DETECTED);
+        }
+        None
+    }
+
+    /// The call in whose dialog a request is.
+    fn call_of(&self, request: &Request) -> Option<CallKey> {
+        self.dialogs.get(&DialogId::of_request(&request.headers)?).copied()
     }
 
     /// Everything that is wrong with a request whatever its method; the response that says so.
-    fn check(&mut self, request: &Request) -> Option<Response> {
+    fn check(&self, request: &Request) -> Option<Response> {
         let answer = |status| Some(request.response(status, None));
         match &request.uri {
             AnyUri::Other(_) => return answer(StatusCode::UNSUPPORTED_URI_SCHEME),
@@ -97,8 +128,7 @@ impl Endpoint {
         let Arrival { request, server, .. } = &arrival;
         let server = *server;
         if has_to_tag(request) {
-            let call = DialogId::of_request(&request.headers)
-                .and_then(|id| self.dialogs.get(&id).copied());
+            let call = self.call_of(request);
             if request.method == Method::Notify {
                 self.handle_notify(arrival, call, now);
             } else if let Some(call) = call {
@@ -108,14 +138,6 @@ impl Endpoint {
             } else {
                 self.respond_status(server, &arrival.request, StatusCode::NO_SUCH_CALL, now);
             }
-            return;
-        }
-        if request.method == Method::Notify || request.method == Method::Bye {
-            self.respond_status(server, &arrival.request, StatusCode::NO_SUCH_CALL, now);
-            return;
-        }
-        if self.served_by(request).is_none() {
-            self.respond_status(server, &arrival.request, StatusCode::NOT_FOUND, now);
             return;
         }
         match request.method {
@@ -181,12 +203,40 @@ impl Endpoint {
     pub(super) fn pending_timeout(&mut self, id: RequestId, now: Instant) {
         if let Some(pending) = self.take_pending(id) {
             tracing::warn!(method = %pending.request.method, "left unanswered");
+            self.release_reinvite(&pending);
             self.respond_status(
                 pending.server,
                 &pending.request,
                 StatusCode::SERVER_INTERNAL_ERROR,
                 now,
             );
+        }
+    }
+
+    /// Their re-INVITE has its final answer: the next one may come, and ours may go.
+    pub(super) fn release_reinvite(&mut self, pending: &Pending) {
+        if pending.request.method == Method::Invite
+            && let Some(call) = pending.call.and_then(|key| self.calls.get_mut(&key))
+        {
+            call.their_reinvite = None;
+        }
+    }
+
+    /// What the peer asked in a call and we have not answered ends with it (RFC 3261 §15.1.2). A text has its answer
+    /// from its user at once, whatever becomes of the call.
+    pub(super) fn terminate_pending(&mut self, key: CallKey, now: Instant) {
+        let open: Vec<RequestId> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| {
+                pending.call == Some(key) && pending.request.method != Method::Message
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in open {
+            if let Some(Pending { server, request, .. }) = self.take_pending(id) {
+                self.respond_status(server, &request, StatusCode::REQUEST_TERMINATED, now);
+            }
         }
     }
 
@@ -198,14 +248,20 @@ impl Endpoint {
         now: Instant,
     ) {
         let mut response = request.response(StatusCode::OK, None);
-        Self::write_capabilities(&mut response.headers);
+        Self::write_option_capabilities(&mut response.headers);
         if let Some(served) = self.served_by(request) {
             response.headers.push("Contact", super::contact_value(served, flow));
         }
         self.respond_with(server, response, now);
     }
 
-    fn start_server(&mut self, request: &Request, key: ServerKey, flow: Flow) -> u64 {
+    fn start_server(
+        &mut self,
+        request: &Request,
+        key: ServerKey,
+        flow: Flow,
+        merged: Option<MergedKey>,
+    ) -> u64 {
         let id = self.new_id();
         let tag = self.token();
         let machine = if request.method == Method::Invite {
@@ -214,7 +270,15 @@ impl Endpoint {
             ServerMachine::Other(ServerOther::new())
         };
         self.server_index.insert(key.clone(), id);
-        self.servers.insert(id, ServerTransaction { machine, key, flow, tag, call: None });
+        if let Some(merged) = &merged {
+            self.merged_index.insert(merged.clone(), id);
+        }
+        let source = (!has_to_tag(request)).then(|| flow.remote.ip());
+        if let Some(source) = source {
+            *self.sources.entry(source).or_default() += 1;
+        }
+        let transaction = ServerTransaction { machine, key, flow, tag, call: None, merged, source };
+        self.servers.insert(id, transaction);
         id
     }
 
@@ -235,16 +299,8 @@ impl Endpoint {
         self.write_agent(&mut response.headers, "Server");
         let times = self.times;
         let Some(transaction) = self.servers.get_mut(&server) else { return };
-        if response.status != StatusCode::TRYING
-            && let Ok(to) = response.headers.to_header()
-            && to.tag().is_none()
-        {
-            let value = format!(
-                "{};tag={}",
-                response.headers.get("To").unwrap_or_default(),
-                transaction.tag
-            );
-            response.headers.set("To", value);
+        if response.status != StatusCode::TRYING {
+            add_tag(&mut response, &transaction.tag);
         }
         let reliable = transaction.flow.transport.is_reliable();
         let bytes = response.to_bytes();
@@ -298,19 +354,30 @@ impl Endpoint {
     fn handle_cancel(&mut self, request: &Request, back: Flow, now: Instant) {
         let invite = server_key(request).map(|key| ServerKey { method: Method::Invite, ..key });
         let found = invite.and_then(|key| self.server_index.get(&key).copied());
-        let Some(key) = server_key(request) else { return };
-        let server = self.start_server(request, key, back);
-        let Some(invite) = found else {
-            self.respond_status(server, request, StatusCode::NO_SUCH_CALL, now);
+        let found = found.and_then(|invite| {
+            let transaction = self.servers.get(&invite)?;
+            Some((invite, transaction.tag.clone(), transaction.call))
+        });
+        let (Some((invite, tag, call)), Some(key)) = (found, server_key(request)) else {
+            self.refuse(request, request.response(StatusCode::NO_SUCH_CALL, None), back);
             return;
         };
-        let (tag, call) = match self.servers.get(&invite) {
-            Some(transaction) => (transaction.tag.clone(), transaction.call),
-            None => return,
-        };
+        let server = self.start_server(request, key, back, None);
         self.respond_with(server, request.response(StatusCode::OK, Some(&tag)), now);
-        if let Some(call) = call {
-            self.cancelled_by_peer(call, invite, now);
+        match call {
+            Some(call) => self.cancelled_by_peer(call, invite, now),
+            None => self.reinvite_cancelled(invite, now),
+        }
+    }
+
+    /// The peer takes back a re-INVITE that our user has not answered; the session stays as it was.
+    fn reinvite_cancelled(&mut self, invite: u64, now: Instant) {
+        let mut open = self.pending.iter();
+        let id = open.find(|(_, pending)| pending.server == invite).map(|(id, _)| *id);
+        if let Some(pending) = id.and_then(|id| self.take_pending(id)) {
+            self.release_reinvite(&pending);
+            let status = StatusCode::REQUEST_TERMINATED;
+            self.respond_status(pending.server, &pending.request, status, now);
         }
     }
 
@@ -335,13 +402,34 @@ impl Endpoint {
                 self.arm_server(id);
             }
             Fired::Done | Fired::TimedOut => {
-                let key = transaction.key.clone();
-                self.arm(Due::Server(id), None);
-                self.servers.remove(&id);
-                self.server_index.remove(&key);
-                self.merged_index.retain(|_, server| *server != id);
+                self.forget_server(id);
             }
         }
+    }
+
+    fn forget_server(&mut self, id: u64) {
+        self.arm(Due::Server(id), None);
+        let Some(transaction) = self.servers.remove(&id) else { return };
+        self.server_index.remove(&transaction.key);
+        if let Some(merged) = &transaction.merged {
+            self.merged_index.remove(merged);
+        }
+        if let Some(source) = transaction.source
+            && let Some(share) = self.sources.get_mut(&source)
+        {
+            *share -= 1;
+            if *share == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
+}
+
+/// Gives To this tag where it has none.
+pub(super) fn add_tag(response: &mut Response, tag: &str) {
+    if response.headers.to_header().is_ok_and(|to| to.tag().is_none()) {
+        let value = format!("{};tag={tag}", response.headers.get("To").unwrap_or_default());
+        response.headers.set("To", value);
     }
 }
 
@@ -362,7 +450,7 @@ pub(super) fn server_key(request: &Request) -> Option<ServerKey> {
     Some(ServerKey { branch, sent_by, method: request.method.clone() })
 }
 
-fn merged_key(request: &Request) -> Option<(String, String, String)> {
+fn merged_key(request: &Request) -> Option<MergedKey> {
     let headers = &request.headers;
     let from = headers.from_header().ok()?;
     let tag = from.tag().unwrap_or_default().to_owned();

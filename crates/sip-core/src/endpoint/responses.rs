@@ -9,6 +9,17 @@ use crate::message::Headers;
 use crate::transaction::{Fired, Reaction};
 use crate::{Flow, Method, Outcome, Request, Response};
 
+/// The most challenges that one request answers: a server could name another realm each time.
+const MAX_CHALLENGES: usize = 4;
+
+/// A challenge that was answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Challenged {
+    header: &'static str,
+    realm: String,
+    stale: bool,
+}
+
 /// How a request of ours came to its end.
 pub(super) enum Finish {
     /// A response, provisional or final.
@@ -20,6 +31,10 @@ pub(super) enum Finish {
 }
 
 impl Finish {
+    pub(super) fn is_provisional(&self) -> bool {
+        matches!(self, Self::Response(response, _) if response.status.is_provisional())
+    }
+
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Response(response, _) => Outcome::Answered(response),
@@ -43,6 +58,11 @@ impl Endpoint {
         };
         let times = self.times;
         let Some(client) = self.clients.get_mut(&id) else { return };
+        // Somebody else's answer under our branch (RFC 3261 §18.1.2).
+        let ours = client.request.headers.top_via();
+        if !ours.is_ok_and(|ours| ours.host == via.host && ours.port == via.port) {
+            return;
+        }
         let reliable = client.flow.transport.is_reliable();
         let reaction = match &mut client.machine {
             ClientMachine::Invite(machine) => machine.handle_response(response.status, &times, now),
@@ -88,16 +108,25 @@ impl Endpoint {
                 self.in_dialog_finished(call, request, finish, now)
             }
             Owner::Invite(call) => self.invite_finished(id, call, finish, now),
-            Owner::Notify(key) => self.notify_finished(key, finish, now),
+            Owner::Notify { subscription, call } => {
+                let over = call.filter(|_| !finish.is_provisional());
+                self.notify_finished(subscription, finish, now);
+                self.turn_over(over, now);
+            }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
             Owner::Reinvite { call, request } => {
                 self.reinvite_finished(id, call, request, finish, now)
             }
-            Owner::Subscribe(key) => self.subscribe_finished(id, key, finish, now),
+            Owner::Subscribe { subscription, call } => {
+                let over = call.filter(|_| !finish.is_provisional());
+                self.subscribe_finished(id, subscription, finish, now);
+                self.turn_over(over, now);
+            }
         }
     }
 
-    /// 401 or 407 that we have credentials for: the request goes out again, once, with CSeq + 1 (RFC 3261 §22.2).
+    /// 401 or 407 that we have credentials for: the request goes out again with CSeq + 1 (RFC 3261 §22.2), once for
+    /// each server that asks, and once more where only its nonce was too old.
     fn answer_challenge(&mut self, id: u64, response: &Response, now: Instant) -> bool {
         let (asks, answers) = match response.status.code() {
             401 => ("WWW-Authenticate", "Authorization"),
@@ -110,9 +139,17 @@ impl Endpoint {
         else {
             return false;
         };
-        if client.challenged && !challenge.stale {
+        let this =
+            Challenged { header: asks, realm: challenge.realm.clone(), stale: challenge.stale };
+        let mut challenged = client.challenged.clone();
+        let mut known = challenged.iter().filter(|one| one.header == asks);
+        let repeated = known.clone().any(|one| one.realm == this.realm);
+        let renewed = known.any(|one| one.realm == this.realm && one.stale);
+        let in_vain = repeated && (!this.stale || renewed);
+        if in_vain || challenged.len() >= MAX_CHALLENGES || !self.is_wanted(&client.owner) {
             return false;
         }
+        challenged.push(this);
         let credentials = credentials.clone();
         let (flow, owner) = (client.flow, client.owner.clone());
         let mut request = client.request.clone();
@@ -123,13 +160,38 @@ impl Endpoint {
         let cnonce = self.token();
         let uri = request.uri.to_string();
         let value = challenge.answer(&credentials, &request.method, &uri, &cnonce, 1);
-        request.headers.set(answers, value);
+        let realm = format!("realm=\"{}\"", challenge.realm);
+        let others: Vec<String> = request
+            .headers
+            .get_all(answers)
+            .filter(|value| !value.contains(&realm))
+            .map(str::to_owned)
+            .collect();
+        request.headers.remove(answers);
+        for value in others.into_iter().chain([value]) {
+            request.headers.push(answers, value);
+        }
         let again = self.start_client(request, flow, owner.clone(), now);
         if let Some(client) = self.clients.get_mut(&again) {
-            client.challenged = true;
+            client.challenged = challenged;
         }
         self.client_replaced(&owner, id, again);
         true
+    }
+
+    /// Whether anybody still waits for what a request brings: a cancelled INVITE must not go out again.
+    fn is_wanted(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Bye | Owner::Pager(_) => true,
+            Owner::Cancel => false,
+            Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => {
+                self.calls.contains_key(call)
+            }
+            Owner::Invite(call) => self.is_dialling(*call),
+            Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+                self.subscriptions.contains_key(subscription)
+            }
+        }
     }
 
     pub(super) fn client_timeout(&mut self, id: u64, now: Instant) {
@@ -192,6 +254,15 @@ impl Endpoint {
     pub(super) fn write_ack_via(&mut self, request: &mut Request, flow: &Flow) {
         let branch = format!("z9hG4bK{}", self.token());
         write_via(request, flow, &branch);
+    }
+}
+
+/// The ACK of a success has the credentials of its INVITE (RFC 3261 §22.1).
+pub(super) fn copy_credentials(invite: &Request, ack: &mut Request) {
+    for name in ["Authorization", "Proxy-Authorization"] {
+        for value in invite.headers.get_all(name) {
+            ack.headers.push(name, value);
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 };
 
 const DEFAULT_EXPIRES: Duration = Duration::from_secs(3600);
+/// The longest time that a notifier can tell us to stay away.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 /// The most documents that wait for one subscriber.
 const MAX_WAITING: usize = 64;
 
@@ -59,7 +61,7 @@ pub(super) struct Subscription {
     interval: Duration,
     queue: VecDeque<(Option<Content>, Option<String>)>,
     in_flight: bool,
-    /// The last NOTIFY went out, or our own SUBSCRIBE with zero.
+    /// The last NOTIFY is out, or our own SUBSCRIBE with zero is asked for.
     ending: bool,
     notified: bool,
 }
@@ -122,6 +124,10 @@ impl Endpoint {
         self.respond_with(pending.server, response, now);
         let key = match pending.subscription.filter(|key| self.subscriptions.contains_key(key)) {
             Some(key) => key,
+            // The call ended before its SUBSCRIBE was answered.
+            None if pending.call.is_some_and(|call| !self.calls.contains_key(&call)) => {
+                return self.new_subscription_key();
+            }
             None => {
                 let place = match pending.call {
                     Some(call) => Place::Shared(call),
@@ -203,13 +209,13 @@ impl Endpoint {
                     Method::Notify,
                     content,
                     headers,
-                    Owner::Notify(key),
+                    Owner::Notify { subscription: key, call: Some(call) },
                     now,
                 );
             }
             Place::Own(dialog) => {
                 let mut request = dialog.request(Method::Notify, None);
-                let hop = dialog.next_hop();
+                let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
                 request.headers.push("Contact", contact_value(&dialog.contact, &hop));
                 for (name, value) in headers {
                     request.headers.push(name, value);
@@ -218,7 +224,8 @@ impl Endpoint {
                     request.headers.push("Content-Type", &content.content_type);
                     request.body = content.body;
                 }
-                self.start_client(request, hop, Owner::Notify(key), now);
+                let owner = Owner::Notify { subscription: key, call: None };
+                self.start_client(request, hop, owner, now);
             }
             Place::Asked { .. } => {}
         }
@@ -230,11 +237,6 @@ impl Endpoint {
             Finish::Response(response, _) => Some(response.status),
             Finish::TimedOut | Finish::Unsendable => None,
         };
-        if let Some(Subscription { place: Place::Shared(call), .. }) = self.subscriptions.get(&key)
-        {
-            let call = *call;
-            self.turn_over(call, now);
-        }
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         known.in_flight = false;
         let failed = status
@@ -254,10 +256,39 @@ impl Endpoint {
         }
     }
 
-    fn end_subscription(&mut self, key: SubscriptionKey, end: SubscriptionEnd) {
+    pub(super) fn end_subscription(&mut self, key: SubscriptionKey, end: SubscriptionEnd) {
         self.arm(Due::Subscription(key), None);
-        if self.subscriptions.remove(&key).is_some() {
-            self.emit(Event::SubscriptionEnded { subscription: key, end });
+        let Some(ended) = self.subscriptions.remove(&key) else { return };
+        // What waits for its turn in the call's dialog would speak for nobody.
+        if let Place::Shared(call) = ended.place
+            && let Some(call) = self.calls.get_mut(&call)
+        {
+            call.queue.retain(|queued| !queued.is_of(key));
+        }
+        self.emit(Event::SubscriptionEnded { subscription: key, end });
+    }
+
+    /// A call is over, and with it what shared its dialog.
+    pub(super) fn end_shared_subscriptions(&mut self, call: CallKey) {
+        let shared = |known: &Subscription| matches!(known.place, Place::Shared(of) if of == call);
+        let keys: Vec<SubscriptionKey> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, known)| shared(known))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            self.end_subscription(key, SubscriptionEnd::Unsubscribed);
+        }
+    }
+
+    /// A challenged SUBSCRIBE went out again.
+    pub(super) fn subscribe_replaced(&mut self, key: SubscriptionKey, client: u64) {
+        if let Some(Subscription { place: Place::Asked { request, .. }, .. }) =
+            self.subscriptions.get_mut(&key)
+            && let Some(client) = self.clients.get(&client)
+        {
+            **request = client.request.clone();
         }
     }
 
@@ -293,7 +324,7 @@ impl Endpoint {
             for route in &dialog.routes {
                 headers.push("Route", route.to_string());
             }
-            let hop = dialog.next_hop();
+            let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
             headers.push("Contact", contact_value(&subscribe.contact, &hop));
             // RFC 4538 §4: the tags as the focus sees them.
             let id = &dialog.id;
@@ -307,7 +338,8 @@ impl Endpoint {
             let request =
                 Request { method: Method::Subscribe, uri, headers, body: bytes::Bytes::new() };
             let contact = subscribe.contact.clone();
-            self.start_client(request.clone(), hop, Owner::Subscribe(key), now);
+            let owner = Owner::Subscribe { subscription: key, call: None };
+            self.start_client(request.clone(), hop, owner, now);
             Place::Asked { call_id, local_tag: tag, request: Box::new(request), flow: hop, contact }
         };
         let shared = matches!(place, Place::Shared(_));
@@ -318,12 +350,14 @@ impl Endpoint {
         let until = now + self.times.patience();
         self.arm(Due::Subscription(key), Some((until, Timer::Subscription)));
         if shared {
-            self.enqueue_shared(call, Method::Subscribe, None, common, Owner::Subscribe(key), now);
+            let owner = Owner::Subscribe { subscription: key, call: Some(call) };
+            self.enqueue_shared(call, Method::Subscribe, None, common, owner, now);
         }
         key
     }
 
-    /// Asks again on the same subscription: refresh, or end with zero.
+    /// Asks again on the same subscription: refresh, or end with zero. It then ends with the notifier's last NOTIFY, or
+    /// 64·T1 after the answer without one (RFC 6665 §4.1.2.3).
     pub fn resubscribe(&mut self, subscription: SubscriptionKey, expires: Duration, now: Instant) {
         let Some(known) = self.subscriptions.get_mut(&subscription) else { return };
         if known.notifier {
@@ -339,12 +373,13 @@ impl Endpoint {
         match &mut known.place {
             Place::Own(dialog) => {
                 let mut request = dialog.request(Method::Subscribe, None);
-                let hop = dialog.next_hop();
+                let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
                 request.headers.push("Contact", contact_value(&dialog.contact, &hop));
                 for (name, value) in headers {
                     request.headers.push(name, value);
                 }
-                self.start_client(request, hop, Owner::Subscribe(subscription), now);
+                let owner = Owner::Subscribe { subscription, call: None };
+                self.start_client(request, hop, owner, now);
             }
             Place::Shared(call) => {
                 let call = *call;
@@ -353,7 +388,7 @@ impl Endpoint {
                     Method::Subscribe,
                     None,
                     headers,
-                    Owner::Subscribe(subscription),
+                    Owner::Subscribe { subscription, call: Some(call) },
                     now,
                 );
             }
@@ -373,37 +408,37 @@ impl Endpoint {
             Finish::Response(response, _) => Some(response),
             Finish::TimedOut | Finish::Unsendable => None,
         };
-        if let Some(Subscription { place: Place::Shared(call), .. }) = self.subscriptions.get(&key)
-        {
-            let call = *call;
-            self.turn_over(call, now);
-        }
         let request = self.clients.get(&tx).map(|client| client.request.clone());
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         let Some(response) =
             response.filter(|response| response.status.is_success() || !known.notified)
         else {
-            // A refresh that failed: what is left of the time is still good, unless the peer lost it.
-            self.end_subscription(key, SubscriptionEnd::Failed { status: None });
+            let end = known.end_of_ours(SubscriptionEnd::Failed { status: None });
+            self.end_subscription(key, end);
             return;
         };
         if !response.status.is_success() {
             let status = Some(response.status.code());
-            self.end_subscription(key, SubscriptionEnd::Failed { status });
+            let end = known.end_of_ours(SubscriptionEnd::Failed { status });
+            self.end_subscription(key, end);
             return;
         }
+        let asked = matches!(known.place, Place::Asked { .. });
         if let (Place::Asked { contact, flow, .. }, Some(request)) = (&known.place, request)
             && let Some(dialog) = Dialog::as_client(&request, &response, *flow, contact.clone())
         {
             known.place = Place::Own(Box::new(dialog));
         }
         if known.ending {
-            let end = SubscriptionEnd::Unsubscribed;
-            self.end_subscription(key, end);
+            // The last NOTIFY is still to come; refused in a call's dialog, it would end the call with some phones.
+            let until = now + self.times.patience();
+            self.arm(Due::Subscription(key), Some((until, Timer::Subscription)));
+            if asked {
+                self.resubscribe(key, Duration::ZERO, now);
+            }
             return;
         }
-        let granted =
-            response.headers.expires().unwrap_or(known.interval).max(Duration::from_secs(2));
+        let granted = known.granted(response.headers.expires());
         known.expires_at = now + granted;
         if known.notified {
             let refresh = now + granted.mul_f64(0.85);
@@ -426,7 +461,12 @@ impl Endpoint {
             None => self.subscription_of(request),
         };
         let (Some(key), true) = (key, package.as_deref() == Some("conference")) else {
-            self.respond_status(arrival.server, &arrival.request, StatusCode::NO_SUCH_CALL, now);
+            // 481 means the dialog to some, and with it the call.
+            let status =
+                if call.is_some() { StatusCode::BAD_EVENT } else { StatusCode::NO_SUCH_CALL };
+            let mut response = arrival.request.response(status, None);
+            response.headers.push("Allow-Events", capabilities::ALLOW_EVENTS.join(", "));
+            self.respond_with(arrival.server, response, now);
             return;
         };
         let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
@@ -454,18 +494,23 @@ impl Endpoint {
         if over {
             let params = state.map(|state| state.params).unwrap_or_default();
             let retry_after = params.value("retry-after").and_then(|value| value.parse().ok());
+            let retry_after = retry_after.map(Duration::from_secs);
             let end = SubscriptionEnd::Terminated {
                 reason: params.value("reason").map(str::to_ascii_lowercase),
-                retry_after: retry_after.map(Duration::from_secs),
+                retry_after: retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
+            };
+            let end = match self.subscriptions.get(&key) {
+                Some(known) => known.end_of_ours(end),
+                None => end,
             };
             self.end_subscription(key, end);
         } else if let Some(known) = self.subscriptions.get_mut(&key)
             && !known.notified
+            && !known.ending
         {
             known.notified = true;
             let left = state.and_then(|state| state.params.value("expires")?.parse().ok());
-            let granted = Duration::from_secs(left.unwrap_or(known.interval.as_secs()))
-                .max(Duration::from_secs(2));
+            let granted = known.granted(left.map(Duration::from_secs));
             let refresh = now + granted.mul_f64(0.85);
             self.arm(Due::Subscription(key), Some((refresh, Timer::Subscription)));
         }
@@ -541,6 +586,9 @@ impl Endpoint {
                 self.arm(Due::Subscription(key), Some((until, Timer::Subscription)));
                 self.notify(key, None, Some("timeout"), now);
             }
+            (false, _) if known.ending => {
+                self.end_subscription(key, SubscriptionEnd::Unsubscribed);
+            }
             (false, false) => self.end_subscription(key, SubscriptionEnd::Failed { status: None }),
             (false, true) => {
                 let (interval, until) = (known.interval, now + self.times.patience());
@@ -564,6 +612,16 @@ impl Subscription {
             ending: false,
             notified: false,
         }
+    }
+
+    /// As subscriber: how long it lasts. No notifier may grant more than was asked (RFC 6665 §4.2.1.1).
+    fn granted(&self, told: Option<Duration>) -> Duration {
+        told.unwrap_or(self.interval).min(self.interval).max(Duration::from_secs(2))
+    }
+
+    /// As subscriber: what we ended ourselves did not fail.
+    fn end_of_ours(&self, end: SubscriptionEnd) -> SubscriptionEnd {
+        if self.ending { SubscriptionEnd::Unsubscribed } else { end }
     }
 
     /// Notes a NOTIFY's number; the first one may come before the answer to our SUBSCRIBE and makes the dialog.

@@ -7,16 +7,16 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{ClientMachine, ClientTransaction, Due, Endpoint, HandleError, Owner};
-use crate::message::{Frame, Message, StreamFramer};
+use crate::message::{Frame, FrameError, Message, StreamFramer};
 use crate::transaction::{ClientInvite, ClientOther};
 use crate::{
-    Connect, ConnectionChange, ConnectionId, Flow, Method, Output, Request, Response, Transmit,
-    Transport,
+    Connect, ConnectionChange, ConnectionId, Flow, Method, Output, Request, Response, StatusCode,
+    Transmit, Transport,
 };
 
 /// RFC 3261 §18.1.1: larger requests go over TCP.
 const MAX_UDP_REQUEST: usize = 1300;
-/// Bytes kept for a connection that is being opened.
+/// The most messages kept for a connection that is being opened.
 const MAX_WAITING: usize = 256;
 
 #[derive(Debug)]
@@ -61,9 +61,29 @@ impl Endpoint {
                     let handled = self.handle_message(flow, &bytes, now);
                     result = result.and(handled);
                 }
-                Some(Err(error)) => return Err(error.into()),
+                Some(Err(error)) => {
+                    self.refuse_stream(id, error, now);
+                    return Err(error.into());
+                }
             }
         }
+    }
+
+    /// Nothing can be framed on this connection any more: the request at fault is answered where its headers let it
+    /// be, and the connection goes.
+    fn refuse_stream(&mut self, id: ConnectionId, error: FrameError, now: Instant) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let flow = connection.flow;
+        let status = match error {
+            FrameError::NoLength => StatusCode::BAD_REQUEST,
+            FrameError::TooLarge => StatusCode::MESSAGE_TOO_LARGE,
+        };
+        if let Some(mut request) = connection.framer.head().and_then(unframed_request) {
+            let back = note_source(&mut request, flow);
+            self.refuse(&request, request.response(status, None), back);
+        }
+        self.outputs.push_back(Output::Close(id));
+        self.connection_lost(id, now);
     }
 
     pub(super) fn handle_connection(
@@ -93,19 +113,23 @@ impl Endpoint {
                     self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
                 }
             }
-            ConnectionChange::Closed { refused } => {
-                let Some(connection) = self.connections.remove(&id) else { return };
-                if refused || !connection.open {
-                    self.retry_after_refusal(connection.flow.remote, now);
-                }
-            }
+            ConnectionChange::Closed { .. } => self.connection_lost(id, now),
         }
     }
 
-    /// TCP to this peer is refused: what has another way takes it, the rest has failed.
-    fn retry_after_refusal(&mut self, remote: SocketAddr, now: Instant) {
+    /// A connection was refused, or is gone: requests on it that were not heard of take their other way, where they
+    /// have one, and have failed otherwise (RFC 3261 §8.1.3.1, §18.1.1). An INVITE that rings stays: its answer may come
+    /// by a connection that the peer opens (§18.2.2).
+    fn connection_lost(&mut self, id: ConnectionId, now: Instant) {
+        if self.connections.remove(&id).is_none() {
+            return;
+        }
         let hit = |client: &&ClientTransaction| {
-            client.flow.transport == Transport::Tcp && client.flow.remote == remote
+            let waits = match &client.machine {
+                ClientMachine::Invite(_) => client_waits(client),
+                ClientMachine::Other(machine) => !matches!(machine, ClientOther::Completed { .. }),
+            };
+            client.flow.connection == Some(id) && waits
         };
         let ids: Vec<u64> =
             self.clients.iter().filter(|(_, client)| hit(client)).map(|(id, _)| *id).collect();
@@ -153,8 +177,7 @@ impl Endpoint {
                 if let Some((status, request)) = error.answer() {
                     let mut request = request.clone();
                     let flow = note_source(&mut request, flow);
-                    let response = request.response(status, Some("malformed"));
-                    self.send_stateless(response, flow);
+                    self.refuse(&request, request.response(status, None), flow);
                 }
                 return Err(error.into());
             }
@@ -162,8 +185,10 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends a response that no transaction repeats.
-    pub(super) fn send_stateless(&mut self, mut response: Response, flow: Flow) {
+    /// A final answer that leaves nothing behind: the same request again gets the same one (RFC 3261 §8.2.7).
+    pub(super) fn refuse(&mut self, request: &Request, mut response: Response, flow: Flow) {
+        let tag = self.stateless_tag(request);
+        super::requests::add_tag(&mut response, &tag);
         self.write_agent(&mut response.headers, "Server");
         self.transmit(flow, response.to_bytes());
     }
@@ -176,9 +201,14 @@ impl Endpoint {
 
     /// Bytes on their way: by datagram, by an open connection, or by one that is opened now.
     pub(super) fn transmit(&mut self, flow: Flow, contents: Bytes) {
+        self.transmit_by(flow, contents);
+    }
+
+    /// The same; gives the connection they take.
+    fn transmit_by(&mut self, flow: Flow, contents: Bytes) -> Option<ConnectionId> {
         if flow.transport == Transport::Udp {
             self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
-            return;
+            return None;
         }
         let by_id = flow.connection.filter(|id| self.connections.contains_key(id));
         let known = by_id.or_else(|| {
@@ -199,13 +229,15 @@ impl Endpoint {
             self.outputs.push_back(Output::Connect(connect));
             id
         });
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let connection = self.connections.get_mut(&id)?;
         if connection.open {
-            let flow = Flow { connection: Some(id), ..flow };
+            // A response is addressed to where a new connection would have to go: the one that stands goes elsewhere.
+            let flow = Flow { connection: Some(id), ..connection.flow };
             self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
         } else if connection.waiting.len() < MAX_WAITING {
             connection.waiting.push(contents);
         }
+        Some(id)
     }
 
     /// Starts a client transaction: Via with a new branch, the way, the timers.
@@ -221,9 +253,9 @@ impl Endpoint {
         write_via(&mut request, &flow, &branch);
         let mut bytes = request.to_bytes();
         let (mut flow, mut fallback) = (flow, None);
-        let may_grow = flow.transport == Transport::Udp && request.method != Method::Message;
-        if may_grow && bytes.len() > MAX_UDP_REQUEST {
-            fallback = Some(flow);
+        if flow.transport == Transport::Udp && bytes.len() > MAX_UDP_REQUEST {
+            // A large MESSAGE has no way back to UDP (RFC 3428 §8).
+            fallback = Some(flow).filter(|_| request.method != Method::Message);
             flow = Flow { transport: Transport::Tcp, connection: None, ..flow };
             set_via_transport(&mut request, Transport::Tcp);
             bytes = request.to_bytes();
@@ -231,19 +263,31 @@ impl Endpoint {
         let id = self.new_id();
         self.client_index.insert((branch, request.method.clone()), id);
         let machine = machine(&request.method, flow.transport.is_reliable(), &self.times, now);
+        let connection = self.transmit_by(flow, bytes.clone());
+        let flow = Flow { connection, ..flow };
         let client = ClientTransaction {
             machine,
             request,
-            bytes: bytes.clone(),
+            bytes,
             flow,
             owner,
             fallback,
-            challenged: false,
+            challenged: Vec::new(),
+            acks: Vec::new(),
         };
         self.clients.insert(id, client);
         self.arm_client(id);
-        self.transmit(flow, bytes);
         id
+    }
+
+    /// An INVITE that was heard of is given up then, should no final response come.
+    pub(super) fn limit_client(&mut self, id: u64, until: Instant) {
+        if let Some(ClientTransaction { machine: ClientMachine::Invite(machine), .. }) =
+            self.clients.get_mut(&id)
+        {
+            machine.limit(until);
+            self.arm_client(id);
+        }
     }
 
     pub(super) fn arm_client(&mut self, id: u64) {
@@ -252,6 +296,15 @@ impl Endpoint {
             ClientMachine::Other(machine) => machine.deadline(),
         });
         self.arm(Due::Client(id), next);
+    }
+}
+
+/// The request of a head without its body, where it can be answered.
+fn unframed_request(head: &[u8]) -> Option<Request> {
+    match Message::parse(head) {
+        Ok(Message::Request(request)) => Some(request).filter(|one| one.method != Method::Ack),
+        Ok(Message::Response(_)) => None,
+        Err(error) => error.answer().map(|(_, request)| request.clone()),
     }
 }
 
@@ -290,7 +343,8 @@ fn set_via_transport(request: &mut Request, transport: Transport) {
     }
 }
 
-/// Writes received and rport into the top Via (RFC 3261 §18.2.1, RFC 3581 §4); gives the way of the responses.
+/// Writes received and rport into the top Via (RFC 3261 §18.2.1, RFC 3581 §4); gives the way of the responses: of a
+/// connection, its remote address is where a new one goes should that be closed (§18.2.2).
 pub(super) fn note_source(request: &mut Request, flow: Flow) -> Flow {
     let Ok(mut via) = request.headers.top_via() else { return flow };
     let asked = via.params.has("rport");
@@ -301,17 +355,9 @@ pub(super) fn note_source(request: &mut Request, flow: Flow) -> Flow {
     if asked || differs {
         via.params.set("received", Some(&flow.remote.ip().to_string()));
     }
-    let mut vias: Vec<String> =
-        request.headers.list("Via").into_iter().map(str::to_owned).collect();
-    if let Some(first) = vias.first_mut() {
-        *first = via.to_string();
-    }
-    request.headers.set("Via", vias.remove(0));
-    // Each further value on a line of its own, in order, behind the first.
-    for value in vias {
-        request.headers.push("Via", value);
-    }
-    if asked || flow.transport == Transport::Tcp {
+    request.headers.pop_via();
+    request.headers.push_front("Via", via.to_string());
+    if asked && flow.transport == Transport::Udp {
         return flow;
     }
     let remote = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060));

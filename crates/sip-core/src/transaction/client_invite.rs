@@ -12,8 +12,8 @@ use crate::StatusCode;
 pub(crate) enum ClientInvite {
     /// Sent, nothing heard. A retransmits on UDP, without a cap.
     Calling { a: Option<Backoff>, b: Instant },
-    /// A provisional response came.
-    Proceeding,
+    /// A provisional response came. It may ring for as long as the user likes, unless a limit was set.
+    Proceeding { limit: Option<Instant> },
     /// A failure came; D absorbs its repetitions, each gets the ACK.
     Completed { d: Instant, ack: Bytes },
     /// A success came; M lets its repetitions and those of other forks through.
@@ -35,15 +35,16 @@ impl ClientInvite {
         now: Instant,
     ) -> Reaction {
         match self {
-            Self::Calling { .. } | Self::Proceeding if status.is_provisional() => {
-                *self = Self::Proceeding;
+            Self::Calling { .. } if status.is_provisional() => {
+                *self = Self::Proceeding { limit: None };
                 Reaction::Deliver
             }
-            Self::Calling { .. } | Self::Proceeding if status.is_success() => {
+            Self::Proceeding { .. } if status.is_provisional() => Reaction::Deliver,
+            Self::Calling { .. } | Self::Proceeding { .. } if status.is_success() => {
                 *self = Self::Accepted { m: now + times.patience() };
                 Reaction::Deliver
             }
-            Self::Calling { .. } | Self::Proceeding => Reaction::DeliverAndAck,
+            Self::Calling { .. } | Self::Proceeding { .. } => Reaction::DeliverAndAck,
             Self::Completed { .. } if status.class() >= 3 => Reaction::AckAgain,
             Self::Accepted { .. } if status.is_success() => Reaction::Deliver,
             Self::Completed { .. } | Self::Accepted { .. } => Reaction::Ignore,
@@ -61,13 +62,21 @@ impl ClientInvite {
     pub(crate) fn ack(&self) -> Option<&Bytes> {
         match self {
             Self::Completed { ack, .. } => Some(ack),
-            Self::Calling { .. } | Self::Proceeding | Self::Accepted { .. } => None,
+            Self::Calling { .. } | Self::Proceeding { .. } | Self::Accepted { .. } => None,
+        }
+    }
+
+    /// No final response by then is as good as 408: of a cancelled INVITE (RFC 3261 §9.1), or inside a call, where a
+    /// second limit never puts off the first.
+    pub(crate) fn limit(&mut self, until: Instant) {
+        if let Self::Proceeding { limit } = self {
+            *limit = Some(limit.map_or(until, |known| known.min(until)));
         }
     }
 
     /// Whether a provisional response came and no final one: only then it may be cancelled (RFC 3261 §9.1).
     pub(crate) fn is_proceeding(&self) -> bool {
-        matches!(self, Self::Proceeding)
+        matches!(self, Self::Proceeding { .. })
     }
 
     /// When it wants to be woken.
@@ -77,7 +86,7 @@ impl ClientInvite {
                 let a = a.map(|a| (a.next, Timer::A));
                 a.into_iter().chain([(*b, Timer::B)]).min()
             }
-            Self::Proceeding => None,
+            Self::Proceeding { limit } => limit.map(|limit| (limit, Timer::Ringing)),
             Self::Completed { d, .. } => Some((*d, Timer::D)),
             Self::Accepted { m } => Some((*m, Timer::M)),
         }
@@ -91,10 +100,11 @@ impl ClientInvite {
                 a.advance();
                 Fired::Retransmit
             }
+            Self::Proceeding { limit: Some(limit) } if *limit <= now => Fired::TimedOut,
             Self::Completed { d, .. } if *d <= now => Fired::Done,
             Self::Accepted { m } if *m <= now => Fired::Done,
             Self::Calling { .. }
-            | Self::Proceeding
+            | Self::Proceeding { .. }
             | Self::Completed { .. }
             | Self::Accepted { .. } => Fired::Nothing,
         }

@@ -54,6 +54,18 @@ impl Streams {
         self.ends.get(&(from, own)).copied()
     }
 
+    /// Takes away both ends: the one that is to hear of it.
+    pub fn close(
+        &mut self,
+        from: usize,
+        connection: ConnectionId,
+    ) -> Option<(usize, ConnectionId)> {
+        let other = self.ends.remove(&(from, connection))?;
+        self.ends.remove(&other);
+        self.remotes.retain(|(at, _), id| (*at, *id) != (from, connection) && (*at, *id) != other);
+        Some(other)
+    }
+
     /// When bytes that could arrive at `earliest` do arrive: never before those sent earlier.
     pub fn arrival(&mut self, to: usize, connection: ConnectionId, earliest: Instant) -> Instant {
         let last = self.last_arrival.entry((to, connection)).or_insert(earliest);

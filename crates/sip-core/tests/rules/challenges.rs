@@ -1,0 +1,140 @@
+//! Digest challenges through the whole agent (RFC 3261 §22).
+
+use sip_core::auth::Credentials;
+use sip_core::{CallFailure, Config, Content, Event, Outcome, Transport};
+
+use crate::script::{CONTACT, Script, Sent};
+
+fn script() -> Script {
+    let one = Credentials { username: "u".into(), password: "p".into(), realm: None };
+    Script::with(Config { credentials: vec![one], ..Config::default() })
+}
+
+fn challenge(header: &str, realm: &str, nonce: &str, stale: bool) -> String {
+    let stale = if stale { ", stale=true" } else { "" };
+    format!(
+        "{header}-Authenticate: Digest realm=\"{realm}\", nonce=\"{nonce}\", qop=\"auth\"{stale}\r\n"
+    )
+}
+
+fn number(sent: &Sent) -> u32 {
+    sent.request().headers.cseq().unwrap().number
+}
+
+#[test]
+fn au1_a_proxy_and_then_the_phone_are_answered_each_and_the_ack_has_both() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 407, &challenge("Proxy", "proxy", "n1", false), "");
+    script.expect("ACK");
+    let second = script.expect("INVITE");
+    assert!(second.line("Proxy-Authorization").contains("nonce=\"n1\""));
+    script.answer(&second, 401, &challenge("WWW", "phone", "n2", false), "");
+    let third = script.expect("INVITE");
+    assert!(third.line("Proxy-Authorization").contains("nonce=\"n1\""));
+    assert!(third.line("Authorization").contains("nonce=\"n2\""));
+    assert_eq!([&first, &second, &third].map(number), [1, 2, 3]);
+    assert_eq!(first.get("From"), third.get("From"));
+    assert_eq!(first.get("Call-ID"), third.get("Call-ID"));
+    script.answer(&third, 200, CONTACT, "v=0\r\n");
+    let ack = script.expect("ACK");
+    assert!(!ack.line("Authorization").is_empty() && !ack.line("Proxy-Authorization").is_empty());
+    let Event::Answered { .. } = script.event() else { panic!() };
+}
+
+#[test]
+fn au3_a_stale_nonce_is_renewed_once_and_a_refusal_is_final() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, &challenge("WWW", "r", "n1", false), "");
+    let second = script.expect("INVITE");
+    script.answer(&second, 401, &challenge("WWW", "r", "n2", true), "");
+    let third = script.expect("INVITE");
+    assert!(third.line("Authorization").contains("nonce=\"n2\""));
+    script.answer(&third, 401, &challenge("WWW", "r", "n3", true), "");
+    assert_eq!(script.count("INVITE"), 0, "always stale is no end");
+    let Event::Rejected { failure: CallFailure::Declined(_), .. } = script.event() else {
+        panic!()
+    };
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, &challenge("WWW", "r", "n1", false), "");
+    let second = script.expect("INVITE");
+    script.answer(&second, 401, &challenge("WWW", "r", "n2", false), "");
+    assert_eq!(script.count("INVITE"), 0);
+    let Event::Rejected { .. } = script.event() else { panic!() };
+}
+
+#[test]
+fn realms_without_end_are_not_followed() {
+    let mut script = script();
+    let (_early, mut invite) = script.invite(Transport::Udp);
+    let mut sent = 0;
+    for n in 0..100 {
+        script.answer(&invite, 401, &challenge("WWW", &format!("r{n}"), "n", false), "");
+        if !script.sent.iter().any(|sent| sent.text.starts_with("INVITE")) {
+            break;
+        }
+        invite = script.expect("INVITE");
+        sent += 1;
+    }
+    assert!(sent < 10, "{sent}");
+    let Event::Rejected { .. } = script.event() else { panic!() };
+}
+
+#[test]
+fn a_challenge_that_crosses_our_cancel_does_not_send_the_invite_again() {
+    let mut script = script();
+    let (early, invite) = script.invite(Transport::Udp);
+    script.answer(&invite, 100, "", "");
+    let now = script.now;
+    script.agent.cancel(early, now);
+    let cancel = script.expect("CANCEL");
+    script.answer(&invite, 407, &challenge("Proxy", "r", "n1", false), "");
+    let Event::Rejected { failure: CallFailure::Cancelled, .. } = script.event() else { panic!() };
+    assert_eq!(script.count("INVITE"), 0);
+    script.answer(&cancel, 401, &challenge("WWW", "r", "n2", false), "");
+    assert_eq!(script.count("CANCEL"), 0, "AU5: nobody may challenge a CANCEL");
+}
+
+#[test]
+fn au4_the_ack_of_a_challenged_reinvite_has_its_credentials() {
+    let mut script = script();
+    let (call, _) = script.dialled(CONTACT);
+    script.sent.clear();
+    let now = script.now;
+    script.agent.reinvite(&call, Script::contact(), Content::sdp("v=0\r\n"), now);
+    let first = script.expect("INVITE");
+    script.answer(&first, 401, &challenge("WWW", "r", "n1", false), "");
+    let second = script.expect("INVITE");
+    assert_eq!(number(&second), number(&first) + 1);
+    script.answer(&second, 200, CONTACT, "v=0\r\n");
+    let ack = script.expect("ACK");
+    assert_eq!(number(&ack), number(&second));
+    assert!(ack.line("Authorization").contains("nonce=\"n1\""));
+    script.agent.message(&call, None, Content::text("x"), now);
+    assert_eq!(number(&script.expect("MESSAGE")), number(&second) + 1);
+}
+
+#[test]
+fn a_challenged_text_goes_again_and_keeps_its_turn() {
+    let mut script = script();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let now = script.now;
+    script.agent.message(&call, None, Content::text("one"), now);
+    script.agent.message(&call, None, Content::text("two"), now);
+    let first = script.expect("MESSAGE");
+    script.answer(&first, 407, &challenge("Proxy", "r", "n1", false), "");
+    let again = script.expect("MESSAGE");
+    assert_eq!(again.request().body, "one");
+    script.answer(&again, 200, "", "");
+    let Event::Completed { outcome: Outcome::Answered(_), .. } = script.event() else { panic!() };
+    let two = script.expect("MESSAGE");
+    script.udp(&peer.asks("BYE", "", "")).unwrap();
+    script.answer(&two, 407, &challenge("Proxy", "r", "n2", false), "");
+    assert_eq!(script.count("MESSAGE"), 0, "the call is gone");
+}

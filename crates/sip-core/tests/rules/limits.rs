@@ -1,0 +1,125 @@
+//! What a peer can send to make us work or keep things.
+
+use std::time::Instant;
+
+use sip_core::{Event, StatusCode};
+
+use crate::script::{CONTACT, Script, seconds};
+
+#[test]
+fn vias_without_end_cost_nothing_and_get_400() {
+    let mut script = Script::new();
+    let begin = Instant::now();
+    let many = format!("Via: SIP/2.0/UDP a;branch=1{}\r\n", ",a".repeat(26_000));
+    let request = script.asks("OPTIONS", &many, "");
+    assert!(script.udp(&request).is_err());
+    assert!(script.expect("SIP/2.0 400").text.len() < 70_000);
+    assert!(begin.elapsed() < seconds(1), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_proxied_request_with_several_vias_is_answered_through_all_of_them() {
+    let mut script = Script::new();
+    let more =
+        "Via: SIP/2.0/UDP b;branch=2, SIP/2.0/UDP c;branch=3\r\nVia: SIP/2.0/TCP d;branch=4\r\n";
+    let request = script.asks("OPTIONS", more, "");
+    script.udp(&request).unwrap();
+    let vias = script.expect("SIP/2.0 200").all("Via");
+    let hosts: Vec<&str> =
+        vias.iter().map(|via| via.split(' ').nth(1).unwrap().split(';').next().unwrap()).collect();
+    assert_eq!(hosts, ["192.0.2.8:5060", "b", "c", "d"]);
+}
+
+#[test]
+fn tx19_a_cancel_that_matches_nothing_is_answered_and_forgotten() {
+    let mut script = Script::new();
+    for _ in 0..50 {
+        let cancel = script.asks("CANCEL", "", "");
+        script.udp(&cancel).unwrap();
+        script.udp(&cancel).unwrap();
+        let (one, two) = (script.expect("SIP/2.0 481"), script.expect("SIP/2.0 481"));
+        assert_eq!(one.get("To"), two.get("To"), "UA6: the same tag each time");
+        assert!(one.get("To").contains(";tag="));
+    }
+    assert_eq!(script.agent.load().0, 0);
+}
+
+#[test]
+fn refusals_of_strangers_are_answered_and_forgotten() {
+    let mut script = Script::new();
+    for (method, status) in [("OPTIONS", "404"), ("BYE", "481"), ("REFER", "405"), ("FROB", "501")]
+    {
+        let request = script.asks(method, "", "").replacen("sip:me@", "sip:nobody@", 1);
+        script.udp(&request).unwrap();
+        assert!(script.expect(&format!("SIP/2.0 {status}")).get("To").contains(";tag="));
+    }
+    assert_eq!(script.agent.load().0, 0);
+}
+
+#[test]
+fn a_flood_from_one_host_leaves_room_for_others_and_for_the_calls() {
+    let mut script = Script::new();
+    let (_call, mut peer) = script.called(CONTACT);
+    let mut refused = 0;
+    for n in 0..30_000 {
+        let request = script.asks("OPTIONS", "", "");
+        script.udp_from("198.51.100.7:5060", &request).unwrap();
+        if n > 29_000 {
+            refused += script.count("SIP/2.0 503");
+        }
+        script.sent.clear();
+    }
+    assert!(refused > 900, "{refused}");
+    let request = script.asks("OPTIONS", "", "");
+    script.udp_from("203.0.113.9:5060", &request).unwrap();
+    script.expect("SIP/2.0 200");
+    let message = peer.asks("MESSAGE", "Content-Type: text/plain\r\n", "hello");
+    script.udp(&message).unwrap();
+    let Event::Message { message, .. } = script.event() else { panic!() };
+    let now = script.now;
+    script.agent.respond(message, StatusCode::OK, &[], now);
+    script.expect("SIP/2.0 200");
+}
+
+#[test]
+fn a_flood_from_everywhere_leaves_room_for_the_calls_and_a_text_is_500_at_the_very_end() {
+    let mut script = Script::new();
+    let (_call, mut peer) = script.called(CONTACT);
+    for n in 0_u32..30_000 {
+        let request = script.asks("OPTIONS", "", "");
+        let source = format!("198.51.{}.{}:5060", n / 250 % 250, n % 250 + 1);
+        script.udp_from(&source, &request).unwrap();
+        script.sent.clear();
+    }
+    let mut last = String::new();
+    for _ in 0..30_000 {
+        let options = peer.asks("OPTIONS", "", "");
+        script.udp(&options).unwrap();
+        let answer = script.sent.pop_back().unwrap();
+        last = answer.first().to_owned();
+        if !last.starts_with("SIP/2.0 200") {
+            break;
+        }
+    }
+    assert!(last.starts_with("SIP/2.0 500"), "{last}");
+    let message = peer.asks("MESSAGE", "Content-Type: text/plain\r\n", "hello");
+    script.udp(&message).unwrap();
+    assert!(!script.expect("SIP/2.0 500").get("Retry-After").is_empty());
+    script.udp(&peer.asks("BYE", "", "")).unwrap();
+    script.expect("SIP/2.0 200");
+}
+
+#[test]
+fn ending_transactions_costs_the_same_however_many_live() {
+    let mut script = Script::new();
+    for n in 0_u32..15_000 {
+        let request = script.asks("OPTIONS", "", "");
+        let source = format!("198.51.{}.{}:5060", n / 250 % 250, n % 250 + 1);
+        script.udp_from(&source, &request).unwrap();
+        script.sent.clear();
+    }
+    let begin = Instant::now();
+    script.wait(seconds(40));
+    assert_eq!(script.agent.load().0, 0);
+    assert!(begin.elapsed() < seconds(3), "{:?}", begin.elapsed());
+}

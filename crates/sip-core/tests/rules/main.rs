@@ -1,0 +1,16 @@
+//! One user agent against a peer that is written out message by message: rules of the RFCs that two of our own agents
+//! would never put to the test.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test's clock must begin somewhere, and a test may panic"
+)]
+
+mod challenges;
+mod dialogs;
+mod limits;
+mod script;
+mod streams;
+mod subscriptions;

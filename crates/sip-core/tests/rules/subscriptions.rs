@@ -1,0 +1,220 @@
+//! Subscriptions that share a call's dialog, and what peers do with them (RFC 6665, RFC 4575).
+
+use sip_core::{Confirmed, Content, Event, Subscribe, SubscriptionEnd, SubscriptionKey, Uri};
+
+use crate::script::{CONTACT, Peer, Script, Sent, seconds};
+
+const NOTIFY: &str = "Event: conference\r\nSubscription-State: ";
+
+fn subscribe(script: &mut Script, call: &Confirmed, in_dialog: bool) -> (SubscriptionKey, Sent) {
+    let target = Uri::parse("sip:conference@192.0.2.8").unwrap();
+    let contact = Script::contact();
+    let ask = Subscribe { call, target, in_dialog, expires: seconds(600), contact };
+    let key = script.agent.subscribe(ask, script.now);
+    let sent = script.expect("SUBSCRIBE");
+    (key, sent)
+}
+
+/// Accepted and notified, in the call's dialog.
+fn subscribed(script: &mut Script, call: &Confirmed, peer: &mut Peer) -> SubscriptionKey {
+    let (key, sent) = subscribe(script, call, true);
+    script.answer(&sent, 200, "Expires: 600\r\n", "");
+    notify(script, peer, "active;expires=600");
+    let Event::Notified { .. } = script.event() else { panic!() };
+    key
+}
+
+fn notify(script: &mut Script, peer: &mut Peer, state: &str) -> Sent {
+    let more = format!("{NOTIFY}{state}\r\n");
+    let notify = peer.asks("NOTIFY", &more, "");
+    script.udp(&notify).unwrap();
+    script.expect("SIP/2.0")
+}
+
+/// A MESSAGE of ours goes out: the queue of the call is not stuck.
+fn texts_still_go(script: &mut Script, call: &Confirmed) {
+    let now = script.now;
+    script.agent.message(call, None, Content::text("still here"), now);
+    let message = script.expect("MESSAGE");
+    script.answer(&message, 200, "", "");
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::SubscriptionEnded { .. })
+}
+
+#[test]
+fn a_granted_time_beyond_all_bounds_counts_as_the_asked_one() {
+    for state in ["active;expires=18446744073709551615", "active;expires=99999999999999999999999"] {
+        let mut script = Script::new();
+        let (call, mut peer) = script.dialled(CONTACT);
+        let (_, sent) = subscribe(&mut script, &call, true);
+        script.answer(&sent, 200, "Expires: 4294967295\r\n", "");
+        notify(&mut script, &mut peer, state);
+        script.wait(seconds(511));
+        script.expect("SUBSCRIBE");
+    }
+}
+
+#[test]
+fn a_retry_after_beyond_all_bounds_is_cut() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    subscribed(&mut script, &call, &mut peer);
+    notify(&mut script, &mut peer, "terminated;reason=probation;retry-after=18446744073709551615");
+    script.event();
+    let Event::SubscriptionEnded { end: SubscriptionEnd::Terminated { retry_after, .. }, .. } =
+        script.event()
+    else {
+        panic!()
+    };
+    assert!(script.now.checked_add(retry_after.unwrap()).is_some());
+    assert!(retry_after.unwrap() <= seconds(86_400));
+}
+
+#[test]
+fn a_last_notify_that_overtakes_the_answer_does_not_stop_the_texts() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let key = subscribed(&mut script, &call, &mut peer);
+    let now = script.now;
+    script.agent.resubscribe(key, seconds(0), now);
+    let sent = script.expect("SUBSCRIBE");
+    notify(&mut script, &mut peer, "terminated;reason=timeout");
+    script.answer(&sent, 200, "Expires: 0\r\n", "");
+    texts_still_go(&mut script, &call);
+}
+
+#[test]
+fn a_subscribe_of_a_dead_subscription_is_not_sent_any_more() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    let now = script.now;
+    script.agent.message(&call, None, Content::text("answered late"), now);
+    script.agent.message(&call, None, Content::text("unanswered"), now);
+    let message = script.expect("MESSAGE");
+    let target = Uri::parse("sip:conference@192.0.2.8").unwrap();
+    let contact = Script::contact();
+    let ask = Subscribe { call: &call, target, in_dialog: true, expires: seconds(600), contact };
+    script.agent.subscribe(ask, now);
+    script.wait(seconds(10));
+    script.answer(&message, 200, "", "");
+    script.wait(seconds(40));
+    assert_eq!(script.count("SUBSCRIBE"), 0, "Timer N ended it before its turn came");
+    assert!(script.events.iter().any(is_end));
+    texts_still_go(&mut script, &call);
+}
+
+fn notifier(script: &mut Script, peer: &mut Peer) -> SubscriptionKey {
+    let more = format!("Event: conference\r\nExpires: 60\r\n{CONTACT}");
+    let ask = peer.asks("SUBSCRIBE", &more, "");
+    script.udp(&ask).unwrap();
+    let Event::SubscribeReceived { subscribe, .. } = script.event() else { panic!() };
+    let now = script.now;
+    let key = script.agent.accept_subscribe(subscribe, seconds(60), Script::contact(), now);
+    script.expect("SIP/2.0 200");
+    key
+}
+
+#[test]
+fn a_subscription_that_expires_under_its_last_notify_does_not_stop_the_texts() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.called(CONTACT);
+    notifier(&mut script, &mut peer);
+    script.wait(seconds(95));
+    assert!(script.count("NOTIFY") > 0);
+    assert!(script.events.iter().any(is_end));
+    texts_still_go(&mut script, &call);
+}
+
+#[test]
+fn subscriptions_of_a_call_end_with_it() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.called(CONTACT);
+    let theirs = notifier(&mut script, &mut peer);
+    let ours = subscribed(&mut script, &call, &mut peer);
+    script.udp(&peer.asks("BYE", "", "")).unwrap();
+    let ended: Vec<SubscriptionKey> = script
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::SubscriptionEnded { subscription, .. } => Some(*subscription),
+            _ => None,
+        })
+        .collect();
+    assert!(ended.contains(&theirs) && ended.contains(&ours), "{ended:?}");
+    assert_eq!(script.agent.load().3, 0);
+    script.sent.clear();
+    script.wait(seconds(1000));
+    assert_eq!(script.count("SUBSCRIBE") + script.count("NOTIFY"), 0);
+}
+
+#[test]
+fn the_last_notify_of_an_unsubscription_in_the_call_is_taken() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let key = subscribed(&mut script, &call, &mut peer);
+    let now = script.now;
+    script.agent.resubscribe(key, seconds(0), now);
+    let sent = script.expect("SUBSCRIBE");
+    script.answer(&sent, 200, "Expires: 0\r\n", "");
+    let answer = notify(&mut script, &mut peer, "terminated;reason=timeout");
+    assert!(answer.first().starts_with("SIP/2.0 200"), "{}", answer.text);
+    script.event();
+    let Event::SubscriptionEnded { end: SubscriptionEnd::Unsubscribed, .. } = script.event() else {
+        panic!()
+    };
+}
+
+#[test]
+fn an_unsubscription_without_a_last_notify_ends_by_itself() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let key = subscribed(&mut script, &call, &mut peer);
+    let now = script.now;
+    script.agent.resubscribe(key, seconds(0), now);
+    let sent = script.expect("SUBSCRIBE");
+    script.answer(&sent, 200, "Expires: 0\r\n", "");
+    script.wait(seconds(33));
+    let Event::SubscriptionEnded { end: SubscriptionEnd::Unsubscribed, .. } = script.event() else {
+        panic!()
+    };
+    assert_eq!(script.count("SUBSCRIBE"), 0);
+}
+
+#[test]
+fn a_notify_of_no_subscription_in_a_live_call_is_489_because_481_ends_calls() {
+    let mut script = Script::new();
+    let (_call, mut peer) = script.dialled(CONTACT);
+    let answer = notify(&mut script, &mut peer, "active");
+    assert!(answer.first().starts_with("SIP/2.0 489"), "{}", answer.text);
+}
+
+#[test]
+fn a_refresh_after_a_challenged_subscribe_counts_on() {
+    let config = sip_core::Config {
+        credentials: vec![sip_core::auth::Credentials {
+            username: "u".into(),
+            password: "p".into(),
+            realm: None,
+        }],
+        ..sip_core::Config::default()
+    };
+    let mut script = Script::with(config);
+    let (call, _) = script.dialled(CONTACT);
+    let (_, sent) = subscribe(&mut script, &call, false);
+    script.answer(&sent, 401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n", "");
+    let again = script.expect("SUBSCRIBE");
+    assert_eq!(again.get("CSeq"), "2 SUBSCRIBE");
+    let mut peer = Peer {
+        call_id: again.get("Call-ID"),
+        local: format!("{};tag=focus", again.get("To")),
+        remote: again.get("From"),
+        cseq: 0,
+    };
+    let more = format!("{NOTIFY}active;expires=600\r\n{CONTACT}");
+    script.udp(&peer.asks("NOTIFY", &more, "")).unwrap();
+    script.answer(&again, 200, "Expires: 600\r\n", "");
+    script.wait(seconds(511));
+    assert_eq!(script.expect("SUBSCRIBE").get("CSeq"), "3 SUBSCRIBE");
+}
