@@ -31,7 +31,7 @@ pub enum Timer {
     M,
     /// Retransmission of a 2xx until its ACK (RFC 3261 §13.3.1.4).
     SuccessRetransmit,
-    /// An INVITE that nobody answers, a cancelled one that never ends, a repeated 180.
+    /// An INVITE that nobody answers, a cancelled one or a re-INVITE that never ends, a repeated 180.
     Ringing,
     /// A MESSAGE or a SUBSCRIBE that its user left unanswered.
     Unanswered,

@@ -172,7 +172,7 @@ async fn connections_that_are_reset_at_once_are_told_of_in_every_case() {
     });
     let mut open = std::collections::BTreeSet::new();
     for id in 0..50 {
-        let connection = ConnectionId(1 << 63 | 100 + id);
+        let connection = ConnectionId((1 << 63) | (100 + id));
         open.insert(connection);
         one.connect(&Connect { connection, local: one.address(), remote });
     }

@@ -152,3 +152,21 @@ fn a_burst_of_one_phone_arrives_in_order_and_once_over_loss() {
     room.net.run_for(Duration::from_secs(30));
     assert_eq!(room.net.at(carol).shown(), ["Bob: a", "Bob: b", "Bob: c", "Bob: d", "Bob: e"]);
 }
+
+#[test]
+fn accept_names_the_types_of_text_that_the_conference_shows_and_no_others() {
+    let mut room = Room::new(9, vec![Script::new("bob").named("Bob"), Script::new("carol")]);
+    let bob = room.phones[0];
+    let kinds = ["text/plain", "message/cpim", "application/json", "multipart/mixed"];
+    for kind in kinds {
+        let before = room.net.at(room.host).lines().count();
+        let content = Content::new(kind, "words".as_bytes().to_vec());
+        let request = room.net.act(bob, |bob| bob.send(content)).unwrap();
+        room.net.run_for(Duration::from_secs(2));
+        let shown = room.net.at(room.host).lines().count() > before;
+        let listed = sip_core::capabilities::ACCEPT.contains(&kind);
+        assert_eq!(shown, listed, "{kind}: {:?}", room.net.at(bob).outcome(request));
+    }
+    let texts = sip_core::capabilities::ACCEPT.iter().filter(|kind| **kind != "application/sdp");
+    assert!(texts.into_iter().all(|kind| kinds.contains(kind)), "a type that is not tried here");
+}

@@ -122,29 +122,22 @@ impl Negotiator {
 
     /// A number that the peer gave to one format may be our own of another: that one gets a free one.
     fn renumber(&self, formats: &mut [AudioFormat], event: &mut Option<u8>) {
-        let kept: Vec<u8> =
-            self.agreed.iter().flat_map(|agreed| &agreed.receive).map(number).collect();
-        let kept_event = self.agreed.as_ref().and_then(|agreed| agreed.telephone_event_receive);
-        let mut taken: Vec<u8> = kept.iter().copied().chain(kept_event).collect();
-        let mut free = |wished: u8, formats_taken: &[u8]| {
-            let busy = |one: &u8| taken.contains(one) || formats_taken.contains(one);
-            let chosen = if busy(&wished) {
-                (96..128).find(|one| !busy(one)).unwrap_or(wished)
-            } else {
-                wished
-            };
+        let Some(agreed) = &self.agreed else { return };
+        let kept = agreed.receive.iter().map(|format| format.payload_type);
+        let mut taken: Vec<u8> = kept.chain(agreed.telephone_event_receive).collect();
+        let mut free = |wished: u8| {
+            let mut dynamic = std::iter::once(wished).chain(96..128);
+            let chosen = dynamic.find(|one| !taken.contains(one)).unwrap_or(wished);
             taken.push(chosen);
             chosen
         };
-        for format in formats.iter_mut() {
-            let known = self.agreed.iter().flat_map(|agreed| &agreed.receive);
-            if !known.into_iter().any(|known| known.is_same_coding(format)) {
-                format.payload_type = free(format.payload_type, &[]);
+        for format in formats {
+            if !agreed.receive.iter().any(|known| known.is_same_coding(format)) {
+                format.payload_type = free(format.payload_type);
             }
         }
-        if kept_event.is_none() {
-            let numbers: Vec<u8> = formats.iter().map(number).collect();
-            *event = event.map(|event| free(event, &numbers));
+        if agreed.telephone_event_receive.is_none() {
+            *event = event.map(free);
         }
     }
 
@@ -307,10 +300,6 @@ impl Negotiator {
 
 /// RFC 863: what is sent there is meant for nobody.
 const DISCARD: u16 = 9;
-
-fn number(format: &AudioFormat) -> u8 {
-    format.payload_type
-}
 
 /// The same stream with port 0.
 fn refused(media: &MediaDescription) -> MediaDescription {

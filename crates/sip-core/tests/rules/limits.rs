@@ -14,7 +14,7 @@ fn vias_without_end_cost_nothing_and_get_400() {
     let request = script.asks("OPTIONS", &many, "");
     assert!(script.udp(&request).is_err());
     assert!(script.expect("SIP/2.0 400").text.len() < 70_000);
-    assert!(begin.elapsed() < seconds(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < seconds(5), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -111,15 +111,20 @@ fn a_flood_from_everywhere_leaves_room_for_the_calls_and_a_text_is_500_at_the_ve
 
 #[test]
 fn ending_transactions_costs_the_same_however_many_live() {
-    let mut script = Script::new();
-    for n in 0_u32..15_000 {
-        let request = script.asks("OPTIONS", "", "");
-        let source = format!("198.51.{}.{}:5060", n / 250 % 250, n % 250 + 1);
-        script.udp_from(&source, &request).unwrap();
-        script.sent.clear();
-    }
-    let begin = Instant::now();
-    script.wait(seconds(40));
-    assert_eq!(script.agent.load().0, 0);
-    assert!(begin.elapsed() < seconds(3), "{:?}", begin.elapsed());
+    let time = |count: u32| {
+        let mut script = Script::new();
+        for n in 0..count {
+            let request = script.asks("OPTIONS", "", "");
+            let source = format!("198.51.{}.{}:5060", n / 250 % 250, n % 250 + 1);
+            script.udp_from(&source, &request).unwrap();
+            script.sent.clear();
+        }
+        let begin = Instant::now();
+        script.wait(seconds(40));
+        assert_eq!(script.agent.load().0, 0);
+        begin.elapsed()
+    };
+    let (few, many) = (time(1_500), time(15_000));
+    // Ten times as many; were each to look at all others, it would take a hundred times as long.
+    assert!(many < few * 40, "{few:?}, {many:?}");
 }

@@ -251,6 +251,10 @@ impl Script {
     }
 
     pub fn invite_to(&mut self, flow: Flow, target: &str) -> Early {
+        self.invite_with(flow, target, Content::sdp("v=0\r\n"))
+    }
+
+    pub fn invite_with(&mut self, flow: Flow, target: &str, offer: Content) -> Early {
         let to = Uri::parse(target).unwrap();
         let me = Uri::parse("sip:me@192.0.2.1").unwrap();
         let invite = Invite {
@@ -259,7 +263,7 @@ impl Script {
             from: NameAddr::new(None, me),
             to: NameAddr::new(None, to),
             contact: Self::contact(),
-            offer: Content::sdp("v=0\r\n"),
+            offer,
             headers: Vec::new(),
         };
         let early = self.agent.invite(invite, self.now);

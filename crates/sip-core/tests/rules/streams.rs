@@ -2,7 +2,7 @@
 
 use sip_core::{ConnectionId, Content, Event, Outcome, Transport};
 
-use crate::script::{CONTACT, PEER, Script, seconds};
+use crate::script::{CONTACT, PEER, Peer, Script, answer, seconds};
 
 const OUTSIDE: &str = "192.0.2.8:40000";
 
@@ -49,7 +49,7 @@ fn a_head_that_never_ends_closes_the_connection() {
 }
 
 /// A call that came in over TCP from an ephemeral port.
-fn called_by_tcp(script: &mut Script, contact: &str) -> (sip_core::Confirmed, crate::script::Peer) {
+fn called_by_tcp(script: &mut Script, contact: &str) -> (sip_core::Confirmed, Peer) {
     script.open(1, OUTSIDE);
     let invite = script.asks("INVITE", contact, "").replace("/UDP", "/TCP");
     script.stream(1, &invite).unwrap();
@@ -57,7 +57,7 @@ fn called_by_tcp(script: &mut Script, contact: &str) -> (sip_core::Confirmed, cr
     let now = script.now;
     let _unacked = script.agent.accept(call, Script::contact(), Content::sdp("v=0\r\n"), now);
     let ok = script.expect("SIP/2.0 200").response();
-    let peer = crate::script::Peer {
+    let peer = Peer {
         call_id: ok.headers.call_id().unwrap().to_owned(),
         local: ok.headers.get("From").unwrap().to_owned(),
         remote: ok.headers.get("To").unwrap().to_owned(),
@@ -78,7 +78,7 @@ fn requests_of_a_dialog_use_its_connection_while_open_and_the_contact_afterwards
     script.agent.message(&call, None, Content::text("one"), now);
     let message = script.expect("MESSAGE");
     assert_eq!(message.flow.connection, Some(ConnectionId(1)));
-    let text = crate::script::answer(&message.request(), 200, "x", "", "");
+    let text = answer(&message.request(), 200, "x", "", "");
     script.stream(1, &text).unwrap();
     script.event();
     script.close(1, false);
@@ -132,16 +132,35 @@ fn tx21_a_request_on_a_connection_that_is_lost_has_failed() {
 #[test]
 fn a_refusal_leaves_finished_transactions_finished() {
     let mut script = Script::new();
-    let _early = script.invite_to(Script::flow(Transport::Tcp), "sip:peer@192.0.2.8");
-    let first = script.connects[0].connection.0;
+    let large = Content::sdp(format!("v=0\r\n{}", "a=x\r\n".repeat(300)));
+    let _early = script.invite_with(Script::flow(Transport::Udp), "sip:peer@192.0.2.8", large);
+    let first = script.connects.pop().expect("it goes by TCP").connection.0;
     script.open(first, PEER);
     let invite = script.expect("INVITE");
-    let text = crate::script::answer(&invite.request(), 200, "t", CONTACT, "v=0\r\n");
-    script.stream(first, &text).unwrap();
-    let Event::Answered { .. } = script.event() else { panic!() };
+    let contact = "Contact: <sip:peer@192.0.2.8:5060;transport=tcp>\r\n";
+    script.stream(first, &answer(&invite.request(), 200, "t", contact, "v=0\r\n")).unwrap();
+    let Event::Answered { call, .. } = script.event() else { panic!() };
     script.close(first, false);
+    let now = script.now;
+    script.agent.message(&call, None, Content::text("x"), now);
+    script.wait(seconds(0));
+    let second = script.connects.pop().expect("a new connection").connection.0;
+    script.close(second, true);
     assert_eq!(script.count("INVITE"), 0);
+    let Event::Completed { outcome: Outcome::Unsendable, .. } = script.event() else { panic!() };
     assert!(script.silent());
+}
+
+#[test]
+fn tp2_a_large_invite_falls_back_to_datagrams_where_tcp_is_refused() {
+    let mut script = Script::new();
+    let large = Content::sdp(format!("v=0\r\n{}", "a=x\r\n".repeat(300)));
+    let _early = script.invite_with(Script::flow(Transport::Udp), "sip:peer@192.0.2.8", large);
+    let first = script.connects.pop().expect("it goes by TCP").connection.0;
+    script.close(first, true);
+    let invite = script.expect("INVITE");
+    assert_eq!(invite.flow.transport, Transport::Udp);
+    assert!(invite.get("Via").starts_with("SIP/2.0/UDP"));
 }
 
 #[test]
