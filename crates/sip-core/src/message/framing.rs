@@ -9,6 +9,22 @@ use super::{Headers, MAX_MESSAGE, split_first_line, split_head};
 #[derive(Debug, Default)]
 pub struct StreamFramer {
     buffer: BytesMut,
+    progress: Progress,
+}
+
+/// How far the message in front was read: nothing is read again for each piece that a slow peer sends.
+#[derive(Clone, Copy, Debug)]
+enum Progress {
+    /// No empty line in the first so many bytes.
+    Head { searched: usize },
+    /// Its headers say that it has so many bytes.
+    Body { whole: usize },
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::Head { searched: 0 }
+    }
 }
 
 /// What a stream holds.
@@ -17,6 +33,12 @@ pub enum Frame {
     /// The bytes of one message.
     Message(Bytes),
     /// A double line end: to be answered by one (RFC 5626 §4.4.1).
+    Ping,
+}
+
+/// What a head says.
+enum Head {
+    Message { whole: usize },
     Ping,
 }
 
@@ -39,10 +61,27 @@ impl StreamFramer {
 
     /// The next frame; `None` until more bytes come.
     pub fn next_frame(&mut self) -> Option<Result<Frame, FrameError>> {
+        let whole = match self.progress {
+            Progress::Body { whole } => whole,
+            Progress::Head { searched } => match self.read_head(searched)? {
+                Ok(Head::Ping) => return Some(Ok(Frame::Ping)),
+                Ok(Head::Message { whole }) => whole,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        if self.buffer.len() < whole {
+            self.progress = Progress::Body { whole };
+            return None;
+        }
+        self.progress = Progress::default();
+        Some(Ok(Frame::Message(self.buffer.split_to(whole).freeze())))
+    }
+
+    fn read_head(&mut self, searched: usize) -> Option<Result<Head, FrameError>> {
         loop {
             if self.buffer.starts_with(b"\r\n\r\n") {
                 self.buffer.advance(4);
-                return Some(Ok(Frame::Ping));
+                return Some(Ok(Head::Ping));
             }
             // A single line end is a pong or padding; half of a ping waits for its other half.
             if self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 {
@@ -59,10 +98,14 @@ impl StreamFramer {
         if self.buffer.is_empty() || b"\r\n".starts_with(&self.buffer[..]) {
             return None;
         }
-        let Some((head, body)) = split_head(&self.buffer) else {
+        let Some((_, body)) = split_head(&self.buffer[searched..]) else {
+            // The empty line may have begun in the last bytes.
+            let searched = self.buffer.len().saturating_sub(3);
+            self.progress = Progress::Head { searched };
             return (self.buffer.len() > MAX_MESSAGE).then_some(Err(FrameError::TooLarge));
         };
         let start = self.buffer.len() - body.len();
+        let head = &self.buffer[..start];
         let (headers, _) = Headers::parse(split_first_line(head).1, usize::MAX);
         let length = match headers.content_length() {
             Ok(Some(length)) => length,
@@ -71,10 +114,7 @@ impl StreamFramer {
         if length > MAX_MESSAGE || start + length > MAX_MESSAGE {
             return Some(Err(FrameError::TooLarge));
         }
-        if self.buffer.len() < start + length {
-            return None;
-        }
-        Some(Ok(Frame::Message(self.buffer.split_to(start + length).freeze())))
+        Some(Ok(Head::Message { whole: start + length }))
     }
 
     /// The headers of the message that could not be framed, with their empty line: enough to refuse it. `None` where
@@ -117,6 +157,19 @@ mod tests {
         assert_eq!(frames(&mut framer), []);
         framer.push(TEXT);
         assert_eq!(frames(&mut framer).len(), 1);
+    }
+
+    #[test]
+    fn a_long_head_and_body_in_single_bytes_are_read_once() {
+        let text =
+            format!("OPTIONS sip:a@b SIP/2.0\r\n{}l: 9000\r\n\r\n", "a:b\r\n".repeat(10_000));
+        let mut framer = StreamFramer::default();
+        for byte in text.bytes().chain([b'x'; 9000]) {
+            assert_eq!(framer.next_frame(), None);
+            framer.push(&[byte]);
+        }
+        let Some(Ok(Frame::Message(message))) = framer.next_frame() else { panic!() };
+        assert_eq!(message.len(), text.len() + 9000);
     }
 
     #[test]

@@ -128,3 +128,18 @@ fn ending_transactions_costs_the_same_however_many_live() {
     // Ten times as many; were each to look at all others, it would take a hundred times as long.
     assert!(many < few * 40, "{few:?}, {many:?}");
 }
+
+#[test]
+fn a_long_message_in_single_bytes_is_read_once() {
+    let mut script = Script::new();
+    script.open(1, "192.0.2.8:40000");
+    let more = "a:b\r\n".repeat(10_000);
+    let text = script.asks("MESSAGE", &more, &"x".repeat(9_000));
+    let begin = Instant::now();
+    for byte in text.chars() {
+        let _ = script.stream(1, byte.encode_utf8(&mut [0; 4]));
+    }
+    // More headers than are read: refused, but only after all of it came.
+    script.expect("SIP/2.0 400");
+    assert!(begin.elapsed() < seconds(5), "{:?}", begin.elapsed());
+}
