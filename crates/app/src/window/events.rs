@@ -70,6 +70,9 @@ impl Window {
                 if self.sessions.begin(kind, subject, conference) {
                     let size = self.size;
                     self.with(|session| session.screen.resize(size));
+                    if let Some(words) = self.no_sound.take() {
+                        self.tell(words);
+                    }
                     return iced::widget::operation::focus(conference::COMPOSER);
                 }
             }
@@ -116,13 +119,23 @@ impl Window {
         self.home.text(line);
     }
 
+    /// A session's sound is told before the session itself: what is wrong with it waits for its screen.
     fn sound(&mut self, audio: Audio) {
-        for (what, device) in [("microphone", &audio.microphone), ("speaker", &audio.speaker)] {
-            if let Err(problem) = device {
-                let words = format!("No sound from the {what}: {problem}");
-                self.tell(words);
+        let words = match (audio.microphone.as_ref().err(), audio.speaker.as_ref().err()) {
+            (Some(one), Some(two)) if one == two => {
+                Some(format!("No sound from microphone and speaker: {one}"))
             }
-        }
+            (Some(one), Some(two)) => {
+                Some(format!("No sound from the microphone: {one} None from the speaker: {two}"))
+            }
+            (Some(one), None) => Some(format!("No sound from the microphone: {one}")),
+            (None, Some(two)) => Some(format!("No sound from the speaker: {two}")),
+            (None, None) => None,
+        };
         self.audio = Some(audio);
+        match (words, self.sessions.running()) {
+            (Some(words), Some(_)) => self.tell(words),
+            (words, _) => self.no_sound = words,
+        }
     }
 }

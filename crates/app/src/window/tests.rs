@@ -176,3 +176,14 @@ fn nothing_ticks_without_a_session_or_a_ringing_call() {
     tell(&mut window, Event::Incoming { incoming, name: "Bob".into(), uri: "sip:b@x".into() });
     assert_eq!(window.tick(), Some(SLOW_TICK));
 }
+
+#[test]
+fn what_is_wrong_with_the_sound_is_told_where_the_session_is_looked_at() {
+    let mut window = window();
+    let broken = || Err("It was unplugged.".to_owned());
+    tell(&mut window, Event::Audio { microphone: broken(), speaker: broken() });
+    let words = "No sound from microphone and speaker: It was unplugged.";
+    assert_eq!(window.no_sound.as_deref(), Some(words));
+    session(&mut window, SessionKind::Hosted, 0);
+    assert_eq!(window.no_sound, None, "the session shows it");
+}

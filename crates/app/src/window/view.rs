@@ -1,6 +1,6 @@
 //! What stands around the screens: bars, the card of a ringing call, the question before something ends.
 
-use iced::widget::{Column, Row, Space, column, container, opaque, row, stack};
+use iced::widget::{Column, Row, Space, column, container, opaque, row, stack, tooltip};
 use iced::{Alignment, Element, Length, Padding};
 
 use super::*;
@@ -67,8 +67,8 @@ impl Window {
         if let Some(session) = ended.next() {
             bars = bars.push(ended_bar(tokens, session, ended.count()));
         }
-        if let Some(hint) = self.home.hint_bar(tokens) {
-            bars = bars.push(hint.map(Message::Home));
+        if let Some(words) = self.home.hint_bar(tokens) {
+            bars = bars.push(words.map(Message::Home));
         }
         bars.into()
     }
@@ -110,15 +110,19 @@ impl Window {
     fn status_bar(&self, tokens: Tokens) -> Element<'_, Message> {
         let mut bar = Row::new().spacing(16).align_y(Alignment::Center);
         if let Some(audio) = &self.audio {
-            bar = bar.push(status(tokens, "Microphone", audio.microphone.as_ref().err()));
-            bar = bar.push(status(tokens, "Speaker", audio.speaker.as_ref().err()));
+            let microphone = audio.microphone.as_ref().err().map(String::as_str);
+            bar = bar.push(status(tokens, "Microphone", "No microphone", microphone));
+            let speaker = audio.speaker.as_ref().err().map(String::as_str);
+            bar = bar.push(status(tokens, "Speaker", "No speaker", speaker));
         }
-        let failed = "calls cannot come in".to_owned();
         match self.phase {
-            home::Phase::Failed => bar = bar.push(status(tokens, "Network", Some(&failed))),
+            home::Phase::Failed => {
+                let reason = Some("Nobody can call, and nobody can be called.");
+                bar = bar.push(status(tokens, "", "No network", reason));
+            }
             home::Phase::Ready => {
                 let words = format!("Port {} (UDP and TCP)", port(&self.address));
-                bar = bar.push(status(tokens, words, None));
+                bar = bar.push(status(tokens, words, "", None));
             }
             home::Phase::Starting => {}
         }
@@ -174,22 +178,28 @@ fn ended_bar<'a>(tokens: Tokens, session: &'a Session, more: usize) -> Element<'
     bar_of(tokens, bar, tokens.panel)
 }
 
+/// What works, or the lack of it with the reason under the pointer.
 fn status<'a>(
     tokens: Tokens,
-    what: impl Into<String>,
-    fault: Option<&String>,
+    works: impl Into<String>,
+    fails: &'static str,
+    fault: Option<&'a str>,
 ) -> Element<'a, Message> {
     let (icon, color, ink, words) = match fault {
-        None => (Icon::Check, tokens.ok, tokens.muted, what.into()),
-        Some(fault) => {
-            let words = format!("{}: {}", what.into(), one_line(fault, 48));
-            (Icon::Alert, tokens.err, tokens.err, words)
-        }
+        None => (Icon::Check, tokens.ok, tokens.muted, works.into()),
+        Some(_) => (Icon::Alert, tokens.err, tokens.err, fails.to_owned()),
     };
-    row![icon.view(14.0, color), label(words, 12.0, ink)]
-        .spacing(6)
-        .align_y(Alignment::Center)
-        .into()
+    let content =
+        row![icon.view(14.0, color), label(words, 12.0, ink)].spacing(6).align_y(Alignment::Center);
+    match fault {
+        None => content.into(),
+        Some(reason) => {
+            let tip = container(label(reason, 12.0, tokens.text))
+                .padding([4, 8])
+                .style(tokens.floating(6.0));
+            tooltip(content, tip, tooltip::Position::Top).gap(8).into()
+        }
+    }
 }
 
 /// The port of an address of ours, which is always written.
