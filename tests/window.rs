@@ -7,6 +7,7 @@
 mod ends {
     pub mod cli;
     pub mod desk;
+    pub mod notifications;
     pub mod picture;
     pub mod process;
 }
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use ends::cli::Cli;
 use ends::desk::{Desk, Look, PATIENCE, USUAL};
+use ends::notifications::Shown;
 use ends::picture::{Area, Picture, Rgb};
 use ends::process::within;
 use serde_json::{Value, json};
@@ -442,7 +444,7 @@ fn an_incoming_call_takes_no_keyboard_and_its_buttons_wait_a_moment() {
 }
 
 #[test]
-fn the_desktop_is_told_of_a_call_and_of_a_line_while_nobody_looks() {
+fn the_desktop_is_told_of_lines_while_nobody_looks_together_and_without_what_hides() {
     let desk = Desk::like(
         Look { bus: true, ..USUAL },
         &["--name", "Anna", "--host", "Weekly ops", "--theme", "light"],
@@ -453,22 +455,42 @@ fn the_desktop_is_told_of_a_call_and_of_a_line_while_nobody_looks() {
     connected(&desk, "Bob");
     say(&desk, &mut bob, "seen at once");
     desk.look_away();
-    say(&desk, &mut bob, "nobody\u{202e} looks\nsecond line");
-    let told = |what: &str| {
-        let is = within(PATIENCE, || desk.bus().contains(what));
-        assert!(is, "{what} is not on the bus:\n{}", desk.bus());
-    };
-    told("member=Notify");
-    told("\"Bob in Weekly ops\"");
-    told("\"nobody looks\"");
-    let all = desk.bus();
-    assert!(!all.contains("seen at once") && !all.contains("second line"), "{all}");
-    let carol = join("Carol Example", &own_address(&desk));
-    carol.expect("participant", PATIENCE, |event| event["state"] == "alerting");
-    told("\"Carol Example is calling\"");
-    told("\"call.incoming\"");
-    bob.command(&json!({"command": "say", "ref": "x", "text": "third"}));
-    told("\"Weekly ops: 2 new messages\"");
+    say(&desk, &mut bob, "<b>nobody</b>\u{202e} looks\nsecond line");
+    let first = desk.notifications().expect(|shown| shown.title == "Bob in Weekly ops");
+    // The server reads markup: it is escaped.
+    assert_eq!(first.body, "&lt;b&gt;nobody&lt;/b&gt; looks");
+    for text in ["third", "fourth"] {
+        bob.command(&json!({"command": "say", "ref": text, "text": text}));
+    }
+    let later = desk.notifications().expect(|shown| shown.title == "Weekly ops: 3 new messages");
+    assert_eq!((later.id, later.body.as_str()), (first.id, "Bob: fourth"));
+    assert!(later.at - first.at >= Duration::from_millis(4900), "{:?}", later.at - first.at);
+    assert_eq!(desk.notifications().told(), 2, "each line was told by itself");
+    desk.focus();
+    assert!(within(PATIENCE, || desk.notifications().is_closed(first.id)), "it was read");
+}
+
+#[test]
+fn the_desktop_says_who_calls_until_it_stops_ringing() {
+    let desk = Desk::like(Look { bus: true, ..USUAL }, &["--name", "Anna", "--theme", "light"]);
+    desk.look_away();
+    let own = own_address(&desk);
+    let mut carol = join("Carol Example", &own);
+    let calls = |shown: &Shown| shown.title == "Carol Example is calling";
+    let shown = desk.notifications().expect(calls);
+    assert!(shown.body.starts_with("sip:carolexample@127.0.0.1:") && shown.is_critical);
+    // She gives up: the same notification says that she was missed.
+    carol.end();
+    let missed =
+        desk.notifications().expect(|shown| shown.title == "Missed call from Carol Example");
+    assert_eq!((missed.id, missed.is_critical), (shown.id, false));
+    let dave = join("Dave", &own);
+    let shown = desk.notifications().expect(|shown| shown.title == "Dave is calling");
+    thread::sleep(Duration::from_millis(600));
+    desk.focus();
+    desk.key("ctrl+shift+x");
+    dave.expect("ended", PATIENCE, |_| true);
+    assert!(within(PATIENCE, || desk.notifications().is_closed(shown.id)), "it rings for ever");
 }
 
 /// The window's own address: it listens on a port of its own choice, which the kernel knows.

@@ -17,6 +17,7 @@ use x11rb::protocol::xproto::{
 };
 
 use super::cli::path;
+use super::notifications::Notifications;
 use super::picture::Picture;
 use super::process::{Program, within};
 
@@ -43,7 +44,7 @@ pub const USUAL: Look = Look { width: 1080, height: 700, scale: 1, bus: false };
 pub struct Desk {
     /// The window.
     pub window: Program,
-    bus: Option<(Program, Program)>,
+    bus: Option<(Program, Notifications)>,
     server: Server,
     folder: TempDir,
     id: WindowId,
@@ -268,10 +269,9 @@ impl Desk {
         self.folder.path().join("data")
     }
 
-    /// What went over the bus so far.
-    pub fn bus(&self) -> String {
-        let (_, monitor) = self.bus.as_ref().expect("a desk with a bus");
-        monitor.lines().join("\n")
+    /// What the desktop shows.
+    pub fn notifications(&self) -> &Notifications {
+        &self.bus.as_ref().expect("a desk with a bus").1
     }
 }
 
@@ -365,8 +365,8 @@ fn write_opener(folder: &Path) {
     std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A bus of our own, and somebody who writes down what goes over it.
-fn start_bus() -> (Program, Program) {
+/// A bus of our own with a server of notifications on it.
+fn start_bus() -> (Program, Notifications) {
     let mut daemon = Command::new("dbus-daemon");
     daemon.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
     let daemon = Program::start("dbus-daemon", &mut daemon);
@@ -375,11 +375,8 @@ fn start_bus() -> (Program, Program) {
         address = bus_address(&daemon);
         address.is_some()
     });
-    let mut monitor = Command::new("dbus-monitor");
-    monitor.args(["--address", &address.expect("the bus does not say its address")]);
-    let monitor = Program::start("dbus-monitor", &mut monitor);
-    thread::sleep(Duration::from_millis(500));
-    (daemon, monitor)
+    let server = Notifications::serve(&address.expect("the bus does not say its address"));
+    (daemon, server)
 }
 
 /// What it printed beside its warnings.

@@ -78,6 +78,7 @@ const FOR_TESTS: &[&str] = &[
     "tempfile",
     "toml",
     "x11rb",
+    "zbus",
 ];
 
 const PURE: &[&str] = &["conference", "media", "sip-core"];
