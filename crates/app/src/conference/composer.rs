@@ -154,7 +154,10 @@ impl State {
             .style(tokens.button(Kind::Quiet, 4.0))
             .on_press(Message::TargetPressed);
         let mut line = row![];
-        if self.kind != SessionKind::Call {
+        if self.kind == SessionKind::Call {
+            let words = format!("To {}", middle(&self.subject, 40));
+            line = line.push(label(words, 13.0, tokens.muted));
+        } else {
             line = line.push(label("To", 13.0, tokens.muted)).push(choice);
             line = line.push(label(self.who_reads(private), 13.0, tokens.muted));
         }

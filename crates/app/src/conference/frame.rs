@@ -124,7 +124,7 @@ impl State {
     /// "hosted by Anna".
     pub(super) fn whose(&self) -> String {
         match self.kind {
-            SessionKind::Call => "call".to_owned(),
+            SessionKind::Call => "in a call".to_owned(),
             SessionKind::Hosted => "hosted by you".to_owned(),
             SessionKind::Joined => {
                 let host = self.people.iter().find(|person| person.is_host);
