@@ -185,7 +185,7 @@ fn what_is_pasted_arrives_byte_for_byte() {
     let bob = join("Bob", &conference);
     bob.ready();
     connected(&desk, "Bob");
-    for text in ["a\tb  c\n\n  d", "one\r\ntwo\r\n  three"] {
+    for text in ["a\tb  c\n\n  d", "one\r\ntwo\r\n  three", "ends with a line end\n"] {
         desk.set_clipboard(text);
         desk.key("ctrl+t");
         desk.key("ctrl+v");

@@ -1,7 +1,5 @@
 //! The sessions that the window holds: the one that runs, and those that ended and were not closed yet.
 
-use std::time::{Duration, Instant};
-
 use engine::SessionKind;
 
 use crate::conference;
@@ -17,20 +15,13 @@ pub struct Session {
     pub muted: bool,
     /// Lines written in it.
     pub lines: usize,
-    began: Instant,
 }
 
 impl Session {
-    /// How long it runs.
-    pub fn age(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     /// What was written into its composer and not sent.
     pub fn unsent(&self) -> Option<String> {
         let text = self.screen.draft.text();
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        (!text.trim().is_empty()).then(|| text.to_owned())
+        (!text.trim().is_empty()).then_some(text)
     }
 
     /// Whether closing it would take something away.
@@ -61,7 +52,7 @@ impl Sessions {
         let id = self.next;
         self.next += 1;
         let screen = conference::State::new(kind, subject, conference);
-        self.all.push(Session { id, screen, muted: false, lines: 0, began: Instant::now() });
+        self.all.push(Session { id, screen, muted: false, lines: 0 });
         self.shown = Some(id);
         true
     }
@@ -148,7 +139,7 @@ mod tests {
     fn an_ended_session_with_an_unsent_text_stays_until_it_is_closed() {
         let mut sessions = Sessions::default();
         let old = begin(&mut sessions, "Weekly ops");
-        sessions.running_mut().unwrap().screen.insert("half a thou\u{fe0f}ght");
+        sessions.running_mut().unwrap().screen.insert("half a thou\u{fe0f}ght\r\n");
         end(&mut sessions);
         sessions.show_home();
         begin(&mut sessions, "Other");
@@ -156,7 +147,7 @@ mod tests {
         let kept: Vec<u32> = sessions.ended().map(|session| session.id).collect();
         assert_eq!(kept, [old]);
         let unsent = sessions.find(old).unwrap().unsent();
-        assert_eq!(unsent.as_deref(), Some("half a thou\u{fe0f}ght"));
+        assert_eq!(unsent.as_deref(), Some("half a thou\u{fe0f}ght\r\n"));
         assert!(sessions.running().unwrap().unsent().is_none(), "it went to other people");
         sessions.close(old);
         assert!(sessions.ended().next().is_none());

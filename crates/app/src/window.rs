@@ -279,7 +279,10 @@ impl Window {
             Message::Conference(message) => return self.in_conference(message),
             Message::EndWished => return self.close(),
             Message::EndedClosed(id) => self.sessions.close(id),
-            Message::EndedOpened(id) => self.sessions.show(id),
+            Message::EndedOpened(id) => {
+                self.sessions.show(id);
+                self.fit();
+            }
             Message::Engine(event) => return self.engine(event),
             Message::EngineGone => {
                 self.engine_gone = true;
@@ -322,7 +325,7 @@ impl Window {
             }
             Message::Window(window::Event::Resized(size)) => {
                 self.size = size;
-                self.with(|session| session.screen.resize(size));
+                self.fit();
             }
             Message::Window(window::Event::Focused) => {
                 self.focused = true;
@@ -353,9 +356,18 @@ impl Window {
         }
     }
 
+    /// The session that is shown takes the window's size; the others do when they are.
+    fn fit(&mut self) {
+        let size = self.size;
+        if let Some(session) = self.sessions.shown_mut() {
+            session.screen.resize(size);
+        }
+    }
+
     fn show_running(&mut self) {
         if let Some(id) = self.sessions.running().map(|session| session.id) {
             self.sessions.show(id);
+            self.fit();
             self.seen();
         }
     }

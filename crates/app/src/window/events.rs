@@ -68,8 +68,7 @@ impl Window {
             }
             Event::Session { kind, subject, conference } => {
                 if self.sessions.begin(kind, subject, conference) {
-                    let size = self.size;
-                    self.with(|session| session.screen.resize(size));
+                    self.fit();
                     if let Some(words) = self.no_sound.take() {
                         self.tell(words);
                     }
@@ -80,7 +79,7 @@ impl Window {
         Task::none()
     }
 
-    pub(super) fn with(&mut self, act: impl FnOnce(&mut Session)) {
+    fn with(&mut self, act: impl FnOnce(&mut Session)) {
         if let Some(session) = self.sessions.latest_mut() {
             act(session);
         }

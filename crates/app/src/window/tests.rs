@@ -187,3 +187,14 @@ fn what_is_wrong_with_the_sound_is_told_where_the_session_is_looked_at() {
     session(&mut window, SessionKind::Hosted, 0);
     assert_eq!(window.no_sound, None, "the session shows it");
 }
+
+#[test]
+fn a_new_size_at_home_leaves_what_was_not_read_unread() {
+    let mut window = window();
+    session(&mut window, SessionKind::Hosted, 1);
+    let _task = window.update(Message::Key(Shortcut::CallBar));
+    tell(&mut window, Event::Line(line("not seen yet")));
+    let resized = window::Event::Resized(Size::new(720.0, 480.0));
+    let _task = window.update(Message::Window(resized));
+    assert_eq!(window.sessions.running().map(|running| running.screen.unread), Some(1));
+}

@@ -83,8 +83,6 @@ impl Window {
             }
             SessionKind::Joined => crate::text::people(screen.others() + 1),
         };
-        let seconds = session.age().as_secs();
-        let timer = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
         let (icon, words) =
             if session.muted { (Icon::MicOff, "Unmute") } else { (Icon::Mic, "Mute") };
         let mute = action(
@@ -97,7 +95,7 @@ impl Window {
         let bar = row![
             Icon::Table.view(20.0, tokens.accent),
             label(one_line(&screen.subject, 40), 14.0, tokens.text),
-            mono(timer, 12.0, tokens.muted),
+            mono(screen.timer(), 12.0, tokens.muted),
             label(people, 13.0, tokens.muted),
             Space::new().width(Length::Fill),
             mute,
