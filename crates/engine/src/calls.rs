@@ -214,6 +214,11 @@ impl Call {
 }
 
 fn local_audio(address: IpAddr, sockets: &Sockets) -> LocalAudio {
+    audio_at(address, sockets.rtp_port(), sockets.rtcp_port())
+}
+
+/// All that can be encoded and decoded.
+fn audio_at(address: IpAddr, rtp_port: u16, rtcp_port: u16) -> LocalAudio {
     let formats = formats().iter().map(|format| AudioFormat {
         payload_type: format.payload_type,
         encoding: format.encoding.to_owned(),
@@ -223,8 +228,8 @@ fn local_audio(address: IpAddr, sockets: &Sockets) -> LocalAudio {
     });
     LocalAudio {
         address,
-        rtp_port: sockets.rtp_port(),
-        rtcp_port: sockets.rtcp_port(),
+        rtp_port,
+        rtcp_port,
         formats: formats.collect(),
         telephone_event: Some(TELEPHONE_EVENT),
         ptime_ms: PTIME_MS,
@@ -241,5 +246,38 @@ pub(crate) fn media_state(agreed: &Agreed) -> conference::MediaState {
         conference::MediaState::HeldByPeer
     } else {
         conference::MediaState::Active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use sip_core::sdp::SessionDescription;
+
+    use super::*;
+
+    #[test]
+    fn an_offer_names_every_codec_that_is_implemented_and_no_other() {
+        let audio = audio_at(Ipv4Addr::LOCALHOST.into(), 4000, 4001);
+        let offer = Negotiator::new(audio, 7).offer();
+        let offer = SessionDescription::parse(&offer.body).unwrap();
+        assert_eq!(offer.media.len(), 1);
+        let written = offer.media[0].audio_formats();
+        assert_eq!(written.len(), offer.media[0].formats.len(), "a number without a name");
+        let (digits, sound): (Vec<_>, Vec<_>) =
+            written.into_iter().partition(|format| format.encoding == "telephone-event");
+        assert_eq!(digits.len(), 1);
+        let mut kinds: Vec<CodecKind> =
+            sound.iter().map(|format| codec(format).expect("nothing plays this")).collect();
+        kinds.sort();
+        let all = [CodecKind::Opus, CodecKind::Pcma, CodecKind::Pcmu];
+        // A codec that is added fails to compile here until it stands in the list above.
+        for kind in all {
+            match kind {
+                CodecKind::Opus | CodecKind::Pcma | CodecKind::Pcmu => {}
+            }
+        }
+        assert_eq!(kinds, all);
     }
 }
