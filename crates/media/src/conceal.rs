@@ -1,17 +1,32 @@
 //! Sound that was never received: pitch repetition with a fade, and cuts that follow the pitch.
 
-/// Fills `out` with what may follow `history`, repeating its last pitch period. `elapsed` samples
-/// were made up before; the sound holds for 20 ms and is gone after 80 ms.
-pub fn extend(history: &[i16], frame: usize, lag: usize, elapsed: usize, out: &mut [i16]) {
-    if lag == 0 || lag > history.len() {
+/// Fills `out` with repetitions of `period`, the last pitch period that was heard, of which `elapsed` samples were
+/// made up before; `frame` is 20 ms. The sound holds for 20 ms and is gone after 80 ms.
+pub fn extend(period: &[i16], frame: usize, elapsed: usize, out: &mut [i16]) {
+    if period.is_empty() {
         out.fill(0);
         return;
     }
-    let period = &history[history.len() - lag..];
     for (index, sample) in out.iter_mut().enumerate() {
-        let at = elapsed + index;
-        let gain = 1.0 - (at as f32 - frame as f32).max(0.0) / (3 * frame) as f32;
-        *sample = (f32::from(period[at % lag]) * gain.max(0.0)) as i16;
+        *sample = period[(elapsed + index) % period.len()];
+    }
+    fade(out, frame, elapsed);
+}
+
+/// Samples after which nothing is heard of made-up sound.
+pub fn audible(frame: usize) -> usize {
+    4 * frame
+}
+
+/// How loud made-up sound still is after `elapsed` samples, 1 to 0.
+pub fn gain(elapsed: usize, frame: usize) -> f32 {
+    (1.0 - elapsed.saturating_sub(frame) as f32 / (3 * frame) as f32).max(0.0)
+}
+
+/// Fades `samples`, the first of which comes `elapsed` samples after the gap began.
+pub fn fade(samples: &mut [i16], frame: usize, elapsed: usize) {
+    for (index, sample) in samples.iter_mut().enumerate() {
+        *sample = (f32::from(*sample) * gain(elapsed + index, frame)) as i16;
     }
 }
 
@@ -99,7 +114,7 @@ mod tests {
         let whole = tone(480);
         let lag = trailing_lag(&whole[..320], 160);
         let mut out = [0; 160];
-        extend(&whole[..320], 160, lag, 0, &mut out);
+        extend(&whole[320 - lag..320], 160, 0, &mut out);
         for (made, true_sample) in out.iter().zip(&whole[320..]) {
             assert!((i32::from(*made) - i32::from(*true_sample)).abs() < 900);
         }
@@ -110,7 +125,7 @@ mod tests {
         let whole = tone(320);
         let lag = trailing_lag(&whole, 160);
         let mut out = [1; 160];
-        extend(&whole, 160, lag, 640, &mut out);
+        extend(&whole[320 - lag..], 160, 640, &mut out);
         assert_eq!(out, [0; 160]);
     }
 

@@ -25,8 +25,9 @@ pub enum Heard {
 pub struct Counts {
     /// Packets after their turn.
     pub late: u64,
-    /// Samples made up while a packet was missing, in 20 ms ticks.
-    pub concealed_frames: u64,
+    /// Sound made up while a packet was missing, in microseconds: neither the silence after it nor the
+    /// comfort noise of a sender's own pause.
+    pub concealed_us: u64,
     /// Changes of source.
     pub restarts: u64,
 }
@@ -46,9 +47,14 @@ pub struct Playout {
     next: i64,
     fifo: Box<[i16]>,
     filled: usize,
+    /// What was played last: two frames, the newest at the end.
     history: Box<[i16]>,
+    /// The pitch period that a gap repeats, as it was when the gap began.
+    period: Box<[i16]>,
     lag: usize,
     made_up: usize,
+    /// The sender pauses by Opus DTX: its decoder goes on with comfort noise.
+    dtx: bool,
     lateness: Lateness,
     rest_ticks: u8,
     counts: Counts,
@@ -82,12 +88,14 @@ impl Playout {
             free: (0..SLOTS as u8).collect(),
             storage: vec![[0; SLOT_BYTES]; SLOTS].into_boxed_slice(),
             state: State::Waiting,
-            next: 0,
+            next: i64::MIN,
             fifo: vec![0; LONGEST_SAMPLES * 2].into_boxed_slice(),
             filled: 0,
             history: vec![0; 2 * 960].into_boxed_slice(),
+            period: vec![0; 960].into_boxed_slice(),
             lag: 0,
-            made_up: usize::MAX / 2,
+            made_up: LONG_AGO,
+            dtx: false,
             lateness: Lateness::new(),
             rest_ticks: 0,
             counts: Counts::default(),
@@ -113,14 +121,15 @@ impl Playout {
             CodecKind::Opus => None,
         };
         let Some(samples @ 1..=LONGEST_SAMPLES) = samples else { return };
-        if packet.payload.len() > SLOT_BYTES || !self.is_ours(packet, kind) {
+        if packet.payload.len() > SLOT_BYTES || !self.is_ours(tick, packet, kind) {
             return;
         }
         let timestamp = self.extend(packet.timestamp);
         if self.entries.iter().any(|entry| entry.timestamp == timestamp) {
             return;
         }
-        let late = self.state == State::Playing && timestamp + samples as i64 <= self.next;
+        // Also while the stream waits: what was played once is never played again.
+        let late = timestamp + samples as i64 <= self.next;
         // A repetition of what was played says nothing about lateness beyond what was known.
         self.lateness.push(tick * self.frame() - timestamp, late, self.frame());
         if late {
@@ -194,8 +203,10 @@ impl Playout {
     }
 
     /// Another source, clock or time begins only with its second packet: a stray one changes nothing.
-    fn is_ours(&mut self, packet: &Packet<'_>, kind: CodecKind) -> bool {
-        let jump = (self.extend(packet.timestamp) - self.newest).abs() > 150 * self.frame();
+    fn is_ours(&mut self, tick: i64, packet: &Packet<'_>, kind: CodecKind) -> bool {
+        // After a pause the clock of the sender is where it would have been: only one that is not has jumped.
+        let lateness = tick * self.frame() - self.extend(packet.timestamp);
+        let jump = (lateness - self.lateness.least).abs() > LONGEST_JUMP_FRAMES * self.frame();
         let known = self.ssrc == Some(packet.ssrc)
             && kind.clock_rate_hz() == self.kind.clock_rate_hz()
             && !jump;
@@ -219,8 +230,9 @@ impl Playout {
         if kind.clock_rate_hz() != self.kind.clock_rate_hz() {
             self.filled = 0;
             self.history.fill(0);
-            self.made_up = usize::MAX / 2;
+            self.made_up = LONG_AGO;
         }
+        self.dtx = false;
         if let Some(opus) = &mut self.opus {
             opus.reset();
         }
@@ -230,6 +242,7 @@ impl Playout {
         self.ssrc = Some(packet.ssrc);
         self.kind = kind;
         self.newest = i64::from(packet.timestamp);
+        self.next = i64::MIN;
         self.strangers = 0;
         self.state = State::Waiting;
         self.lateness = Lateness::new();
@@ -274,7 +287,8 @@ impl Playout {
                     } else {
                         heard = Heard::Gap;
                         let samples = gap.min(self.frame());
-                        self.make_up(samples as usize, (gap <= self.frame()).then_some(head));
+                        let follows = gap <= self.frame() && !self.dtx;
+                        self.make_up(samples as usize, follows.then_some(head));
                         self.next += samples;
                     }
                 }
@@ -306,58 +320,83 @@ impl Playout {
             return;
         }
         self.join(samples);
+        self.dtx = entry.kind == CodecKind::Opus && payload_is_dtx(entry.bytes);
         self.filled += samples;
     }
 
     /// Smooths the step from made-up sound to the real one.
     fn join(&mut self, samples: usize) {
         let frame = self.kind.frame_samples();
+        let length = (frame / 5).min(samples);
+        let real = &mut self.fifo[self.filled..self.filled + length];
         if self.made_up > 0 && self.kind != CodecKind::Opus {
-            let length = (frame / 5).min(samples);
             let mut tail = [0; 960 / 5];
-            let history = &self.history[..2 * frame];
-            conceal::extend(history, frame, self.lag, self.made_up, &mut tail[..length]);
-            for (index, old) in tail[..length].iter().enumerate() {
-                let sample = &mut self.fifo[self.filled + index];
+            let period = &self.period[..self.lag];
+            conceal::extend(period, frame, self.made_up, &mut tail[..length]);
+            for (index, (old, sample)) in tail.iter().zip(real).enumerate() {
                 *sample = conceal::blend(*old, *sample, index, length);
+            }
+        } else if self.made_up > 0 && !self.dtx {
+            // The decoder joins its own concealment; only our fade must be taken back.
+            let from = conceal::gain(self.made_up, frame);
+            for (index, sample) in real.iter_mut().enumerate() {
+                let gain = from + (1.0 - from) * (index + 1) as f32 / length as f32;
+                *sample = (f32::from(*sample) * gain) as i16;
             }
         }
         self.made_up = 0;
     }
 
+    /// Queues at least `samples` of made-up sound.
     fn make_up(&mut self, samples: usize, next: Option<Entry>) {
         let frame = self.kind.frame_samples();
+        let samples = match self.kind {
+            // The decoder conceals whole steps of 2.5 ms only.
+            CodecKind::Opus => samples.next_multiple_of(DECODER_STEP),
+            CodecKind::Pcma | CodecKind::Pcmu => samples,
+        };
         let samples = samples.min(self.fifo.len() - self.filled);
-        if self.made_up < 4 * frame {
-            self.counts.concealed_frames += 1;
-        }
         if self.made_up == 0 {
-            // What is still queued belongs to the past that is repeated.
-            let queued = self.filled.min(frame);
-            let keep = 2 * frame - queued;
-            let mut recent = [0; 2 * 960];
-            recent[..keep].copy_from_slice(&self.history[queued..2 * frame]);
-            recent[keep..2 * frame].copy_from_slice(&self.fifo[self.filled - queued..self.filled]);
-            self.lag = conceal::trailing_lag(&recent[..2 * frame], frame);
-            self.history[..2 * frame].copy_from_slice(&recent[..2 * frame]);
+            self.remember_period(frame);
+        }
+        let pause = self.dtx && self.made_up < LONGEST_PAUSE_FRAMES * frame;
+        let audible = conceal::audible(frame).saturating_sub(self.made_up).min(samples);
+        if !pause {
+            let rate = u64::from(self.kind.clock_rate_hz());
+            self.counts.concealed_us += audible as u64 * 1_000_000 / rate;
         }
         let room = &mut self.fifo[self.filled..self.filled + samples];
         match &mut self.opus {
-            Some(opus) if self.kind == CodecKind::Opus && self.made_up < 4 * frame => {
+            Some(opus) if self.kind == CodecKind::Opus && (pause || audible > 0) => {
                 let payload = next.map(|entry| {
                     &self.storage[usize::from(entry.slot)][..usize::from(entry.bytes)]
                 });
                 let written = opus.conceal(payload, room);
                 room[written.min(samples)..].fill(0);
+                if !pause {
+                    conceal::fade(room, frame, self.made_up);
+                }
             }
-            _ if self.kind == CodecKind::Opus || self.made_up >= 4 * frame => room.fill(0),
-            _ => {
-                let history = &self.history[..2 * frame];
-                conceal::extend(history, frame, self.lag, self.made_up, room);
-            }
+            _ if self.kind == CodecKind::Opus => room.fill(0),
+            _ => conceal::extend(&self.period[..self.lag], frame, self.made_up, room),
         }
         self.filled += samples;
         self.made_up = self.made_up.saturating_add(samples);
+    }
+
+    /// Keeps what a gap that begins here will repeat; what is still queued is part of the past.
+    fn remember_period(&mut self, frame: usize) {
+        let queued = self.filled.min(frame);
+        let keep = 2 * frame - queued;
+        let mut recent = [0; 2 * 960];
+        recent[..keep].copy_from_slice(&self.history[queued..2 * frame]);
+        recent[keep..2 * frame].copy_from_slice(&self.fifo[self.filled - queued..self.filled]);
+        self.lag = match self.kind {
+            CodecKind::Opus => 0,
+            CodecKind::Pcma | CodecKind::Pcmu => conceal::trailing_lag(&recent[..2 * frame], frame),
+        };
+        let from = 2 * frame - self.lag;
+        self.period[..self.lag].copy_from_slice(&recent[from..2 * frame]);
     }
 
     /// Brings the delay nearer to the target.
@@ -390,6 +429,11 @@ impl Playout {
             }
         }
     }
+}
+
+/// The encoder heard silence: nothing but the table of contents and perhaps a count (RFC 6716 section 3.1).
+fn payload_is_dtx(bytes: u16) -> bool {
+    bytes <= 2
 }
 
 /// The lateness of the last packets, and the delay that follows from it.
@@ -425,12 +469,20 @@ impl Lateness {
     }
 }
 
+/// More samples than any fade lasts.
+const LONG_AGO: usize = usize::MAX / 2;
+/// 2.5 ms at 48 kHz.
+const DECODER_STEP: usize = 120;
+/// A clock that is off by so much was set anew.
+const LONGEST_JUMP_FRAMES: i64 = 150;
+/// Comfort noise ends by itself after three seconds: senders refresh it every 0.4 s.
+const LONGEST_PAUSE_FRAMES: usize = 150;
 const SLOTS: usize = 40;
 const SLOT_BYTES: usize = 960;
 /// Packets that are remembered: six seconds.
 const WINDOW: usize = 300;
 /// One packet in so many may be late.
-const RARE: usize = 100;
+const RARE: usize = 40;
 const MOST_FRAMES: i64 = 20;
 const SILENT_DBOV: f32 = -50.0;
 

@@ -410,7 +410,7 @@ impl Leg {
         self.shared.sent.store(self.sent, Relaxed);
         self.shared.lost.store(u64::from(self.reception.lost()), Relaxed);
         self.shared.late.store(counts.late, Relaxed);
-        self.shared.concealed_ms.store(counts.concealed_frames * 20, Relaxed);
+        self.shared.concealed_ms.store(counts.concealed_us / 1_000, Relaxed);
         self.shared.jitter_ms.store(jitter.to_bits(), Relaxed);
         self.shared.buffer_ms.store(self.playout.delay_ms(tick).to_bits(), Relaxed);
     }
