@@ -8,6 +8,7 @@ mod local;
 mod priority;
 mod receiver;
 mod record;
+mod route;
 mod session;
 mod sockets;
 mod worker;

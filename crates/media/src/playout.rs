@@ -165,6 +165,21 @@ impl Playout {
         heard
     }
 
+    /// The source said goodbye: what is queued is still played, and the next source is taken at once.
+    pub fn end(&mut self) {
+        self.ssrc = None;
+    }
+
+    /// Forgets what is queued: it is too old to be heard.
+    pub fn drop_backlog(&mut self) {
+        while let Some(entry) = self.entries.pop() {
+            self.next = self.next.max(entry.timestamp + entry.samples);
+            self.free.push(entry.slot);
+        }
+        self.filled = 0;
+        self.state = State::Waiting;
+    }
+
     /// What is being received, which decides the rate of the frames.
     pub fn kind(&self) -> CodecKind {
         self.kind

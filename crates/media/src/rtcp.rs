@@ -83,30 +83,46 @@ pub struct Reception {
     jitter: f64,
     last_report: u32,
     last_report_at: f64,
+    /// The number that would continue a stream whose numbers jumped.
+    restart: Option<u16>,
 }
 
 impl Reception {
-    /// Takes a packet that arrived at `now_s`.
-    pub fn receive(&mut self, packet: &Packet<'_>, now_s: f64, clock_rate_hz: u32) {
+    /// Takes a packet. `arrival`: seconds since the session began and the clock rate in Hz; without it the packet is
+    /// counted, but says nothing about jitter.
+    pub fn receive(&mut self, packet: &Packet<'_>, arrival: Option<(f64, u32)>) {
         if self.received == 0 || packet.ssrc != self.ssrc {
-            *self = Self {
-                ssrc: packet.ssrc,
-                base: u32::from(packet.sequence),
-                highest: u32::from(packet.sequence),
-                ..Self::default()
-            };
+            self.begin(packet);
         }
-        self.received += 1;
         let ahead = packet.sequence.wrapping_sub(self.highest as u16);
-        if ahead < 3_000 {
+        if ahead < MOST_AHEAD {
             self.highest = self.highest.wrapping_add(u32::from(ahead));
+        } else if ahead <= u16::MAX - MOST_BEHIND {
+            // Two in a row at another place: the source began anew. One alone counts for nothing.
+            if self.restart != Some(packet.sequence) {
+                self.restart = Some(packet.sequence.wrapping_add(1));
+                return;
+            }
+            self.begin(packet);
         }
+        self.restart = None;
+        self.received += 1;
+        let Some((now_s, clock_rate_hz)) = arrival else { return };
         let arrival = (now_s * f64::from(clock_rate_hz)) as i64;
         let transit = i64::from((arrival as u32).wrapping_sub(packet.timestamp) as i32);
         if let Some(before) = self.transit.replace(transit) {
             let step = ((transit - before) as i32).unsigned_abs();
             self.jitter += (f64::from(step) - self.jitter) / 16.0;
         }
+    }
+
+    fn begin(&mut self, packet: &Packet<'_>) {
+        *self = Self {
+            ssrc: packet.ssrc,
+            base: u32::from(packet.sequence),
+            highest: u32::from(packet.sequence),
+            ..Self::default()
+        };
     }
 
     /// Remembers a sender report of the source.
@@ -269,6 +285,9 @@ fn word(packet: &[u8], at: usize) -> Option<u32> {
 pub const LARGEST_BYTES: usize = 256;
 const LONGEST_CNAME: usize = 128;
 const SENDER_REPORT: u8 = 200;
+/// Largest jump of sequence numbers that is a loss, and largest step back that is a reordering (RFC 3550 section A.1).
+const MOST_AHEAD: u16 = 3_000;
+const MOST_BEHIND: u16 = 100;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
@@ -288,7 +307,7 @@ mod tests {
             packet[2..4].copy_from_slice(&number.to_be_bytes());
             packet[4..8].copy_from_slice(&(u32::from(*number) * 160).to_be_bytes());
             let packet = Packet::parse(&packet).unwrap();
-            reception.receive(&packet, f64::from(*number) * 0.02, 8_000);
+            reception.receive(&packet, Some((f64::from(*number) * 0.02, 8_000)));
         }
         reception
     }
@@ -312,6 +331,28 @@ mod tests {
     fn loss_is_counted_over_the_wrap() {
         let reception = received(&[65_534, 65_535, 1, 2]);
         assert_eq!((reception.received(), reception.lost()), (4, 1));
+    }
+
+    #[test]
+    fn numbers_that_jump_begin_anew_with_the_second_packet() {
+        let reception = received(&[10, 11, 30_000, 30_001, 30_002]);
+        assert_eq!((reception.received(), reception.lost()), (2, 0));
+        let stray = received(&[10, 11, 30_000, 12, 13]);
+        assert_eq!((stray.received(), stray.lost()), (4, 0));
+        let reordered = received(&[10, 12, 11, 13]);
+        assert_eq!((reordered.received(), reordered.lost()), (4, 0));
+    }
+
+    #[test]
+    fn an_event_is_received_and_says_nothing_about_jitter() {
+        let mut reception = received(&[1, 2]);
+        let mut event = [0x80, 101, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9];
+        for number in 3..20 {
+            event[3] = number;
+            reception.receive(&Packet::parse(&event).unwrap(), None);
+        }
+        assert_eq!((reception.received(), reception.lost()), (19, 0));
+        assert!(reception.jitter() < 1.0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{LegConfig, LegId, LegStats, LegUpdate, Sockets, receiver::Receiver};
+use super::{LegConfig, LegId, LegStats, LegUpdate, Sockets, receiver::Receiver, route::Route};
 use crate::{
     CodecKind,
     digit::Digits,
@@ -85,6 +85,11 @@ pub(super) struct Parameters {
 impl Parameters {
     pub(super) fn needs_opus(&self) -> bool {
         self.send.0 == CodecKind::Opus || self.receive.contains(&Some(CodecKind::Opus))
+    }
+
+    /// Who holds us is not heard: his music would be played to everybody.
+    fn is_heard(&self) -> bool {
+        self.receiving && self.sending
     }
 }
 
@@ -242,25 +247,30 @@ impl Leg {
     ) {
         let Self { sockets, is_ipv4, .. } = self;
         let (rtp, is_ipv4) = (&sockets.rtp, *is_ipv4);
+        // What nobody will hear is counted, not kept.
+        let hears = self.shared.connected.load(Relaxed) && self.parameters.is_heard();
         let (parameters, route) = (&self.parameters, &mut self.route);
         receiver.receive(rtp, is_ipv4, |source, datagram| {
             let Ok(packet) = Packet::parse(datagram) else { return };
             let kind = parameters.receive[usize::from(packet.payload_type)];
             let event = parameters.telephone_event == Some(packet.payload_type);
-            if (kind.is_none() && !event) || !route.accepts(source, packet.ssrc, moment.tick) {
+            if (kind.is_none() && !event) || !route.accepts(source, &packet, moment.tick) {
                 return;
             }
             self.received += 1;
-            if event {
-                if let Some(digit) = self.digits.receive(packet.timestamp, packet.payload) {
-                    pressed(self.id, digit);
-                }
+            if let Some(kind) = kind
+                && hears
+            {
+                self.playout.insert(moment.tick, &packet, kind);
+            }
+            if self.playout.ssrc().is_some_and(|ssrc| ssrc != packet.ssrc) {
                 return;
             }
-            let Some(kind) = kind else { return };
-            self.reception.receive(&packet, moment.clock.now_s, kind.clock_rate_hz());
-            if parameters.receiving {
-                self.playout.insert(moment.tick, &packet, kind);
+            // Events count, but their timestamps stand still.
+            let arrival = kind.map(|kind| (moment.clock.now_s, kind.clock_rate_hz()));
+            self.reception.receive(&packet, arrival);
+            if event && let Some(digit) = self.digits.receive(packet.timestamp, packet.payload) {
+                pressed(self.id, digit);
             }
         });
     }
@@ -272,9 +282,16 @@ impl Leg {
                 return;
             }
             let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else { return };
-            // Only who sends the stream may move where our reports go.
-            if source != self.rtcp_target && self.playout.ssrc() == Some(report.ssrc) {
+            if source != self.parameters.remote_rtcp && source != self.rtcp_target {
+                // Only who sends the stream, from where it comes, may move where our reports go.
+                let from = self.route.target().map(|target| target.ip());
+                if from != Some(source.ip()) || self.route.ssrc() != Some(report.ssrc) {
+                    return;
+                }
                 self.rtcp_target = source;
+            }
+            if report.bye && self.playout.ssrc() == Some(report.ssrc) {
+                self.playout.end();
             }
             if let Some(middle) = report.sender_report {
                 self.reception.reported(middle, moment.clock.now_s);
@@ -291,11 +308,17 @@ impl Leg {
 
     /// Makes the next 20 ms of what this leg says.
     pub(super) fn listen(&mut self, tick: i64, gated: bool, mixer: &mut Mixer) {
+        if !self.is_connected() {
+            self.playout.drop_backlog();
+            self.voice.silence();
+            self.shared.level.store(self.meter.push(SILENCE_DBOV).to_bits(), Relaxed);
+            return;
+        }
         let mut frame = [0; FRAME_48K];
         let heard = self.playout.pull(tick, &mut frame);
         let length = self.playout.kind().frame_samples();
         let silent = heard == Heard::Gap && frame[..length].iter().all(|sample| *sample == 0);
-        let level = if silent || !self.is_connected() || !self.parameters.receiving {
+        let level = if silent || !self.parameters.is_heard() {
             self.voice.silence();
             SILENCE_DBOV
         } else {
@@ -380,10 +403,11 @@ impl Leg {
         bytes: usize,
         payload_type: u8,
     ) {
+        let Some(target) = self.route.target() else { return };
         let header = self.sender.write_header(payload_type, bytes);
         datagram[..HEADER_BYTES].copy_from_slice(&header);
         // A full buffer or an unreachable peer costs this packet, never the tick.
-        let _ = self.sockets.rtp.send_to(&datagram[..HEADER_BYTES + bytes], self.route.target);
+        let _ = self.sockets.rtp.send_to(&datagram[..HEADER_BYTES + bytes], target);
         self.sent += 1;
     }
 
@@ -399,7 +423,9 @@ impl Leg {
             &self.cname,
             bye,
         );
-        let _ = self.sockets.rtcp.send_to(&out[..length], self.rtcp_target);
+        if !self.rtcp_target.ip().is_unspecified() {
+            let _ = self.sockets.rtcp.send_to(&out[..length], self.rtcp_target);
+        }
     }
 
     fn publish(&self, tick: i64) {
@@ -413,42 +439,6 @@ impl Leg {
         self.shared.concealed_ms.store(counts.concealed_us / 1_000, Relaxed);
         self.shared.jitter_ms.store(jitter.to_bits(), Relaxed);
         self.shared.buffer_ms.store(self.playout.delay_ms(tick).to_bits(), Relaxed);
-    }
-}
-
-/// Where RTP goes: the signalled address until valid RTP comes from another while that one is silent
-/// (symmetric RTP, RFC 4961).
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Route {
-    target: SocketAddr,
-    heard_at: Option<i64>,
-    candidate: Option<(SocketAddr, u32, u8)>,
-}
-
-impl Route {
-    fn new(target: SocketAddr) -> Self {
-        Self { target, heard_at: None, candidate: None }
-    }
-
-    /// Whether a packet from `source` belongs to the leg; follows the source when it proves itself by three
-    /// packets of one stream while nothing comes from the present one.
-    fn accepts(&mut self, source: SocketAddr, ssrc: u32, tick: i64) -> bool {
-        if source == self.target {
-            self.heard_at = Some(tick);
-            return true;
-        }
-        if self.heard_at.is_some_and(|heard| tick - heard < SILENT_TICKS) {
-            return false;
-        }
-        let proofs = match self.candidate {
-            Some((address, stream, proofs)) if (address, stream) == (source, ssrc) => proofs + 1,
-            _ => 1,
-        };
-        self.candidate = Some((source, ssrc, proofs));
-        if proofs >= PROOFS {
-            *self = Self { target: source, heard_at: Some(tick), candidate: None };
-        }
-        true
     }
 }
 
@@ -466,37 +456,3 @@ fn saturate(sample: i32) -> i16 {
 const KEEP_ALIVE_TICKS: i64 = 750;
 /// Unassigned, so that the peer ignores it (RFC 6263 section 4.6).
 const KEEP_ALIVE_PAYLOAD_TYPE: u8 = 20;
-/// An address that sent nothing for a second may be replaced.
-const SILENT_TICKS: i64 = 50;
-const PROOFS: u8 = 3;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stream_is_followed_only_while_the_signalled_address_is_silent() {
-        let signalled: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-        let other: SocketAddr = "198.51.100.2:9000".parse().unwrap();
-        let mut route = Route::new(signalled);
-        assert!(route.accepts(signalled, 1, 0));
-        for tick in 1..40 {
-            assert!(!route.accepts(other, 2, tick));
-        }
-        for tick in 60..63 {
-            assert!(route.accepts(other, 2, tick));
-        }
-        assert_eq!(route.target, other);
-        assert!(!route.accepts(signalled, 1, 64));
-    }
-
-    #[test]
-    fn packets_of_changing_streams_prove_nothing() {
-        let signalled: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-        let mut route = Route::new(signalled);
-        for tick in 0..20 {
-            route.accepts("198.51.100.2:9000".parse().unwrap(), tick as u32, tick);
-        }
-        assert_eq!(route.target, signalled);
-    }
-}

@@ -8,7 +8,10 @@ use rtrb::RingBuffer;
 use super::*;
 use crate::{
     CodecKind, g711,
-    io::{LegConfig, Sockets, leg::Shared},
+    io::{
+        LegConfig, LegUpdate, Sockets,
+        leg::{Parameters, Shared},
+    },
     level, rtp,
     tone::Tone,
 };
@@ -104,6 +107,11 @@ impl Bench {
     }
 
     fn join(&mut self, hz: Option<f32>) -> usize {
+        self.join_at(hz, None)
+    }
+
+    /// A phone whose signalling names another address than it sends from.
+    fn join_at(&mut self, hz: Option<f32>, signalled: Option<SocketAddr>) -> usize {
         let number = self.phones.len();
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(number as u64);
         let local = IpAddr::from([127, 0, 0, 1]);
@@ -111,7 +119,7 @@ impl Bench {
         socket.set_nonblocking(true).unwrap();
         let sockets = Sockets::bind(local).unwrap();
         let target = SocketAddr::new(local, sockets.rtp_port());
-        let remote = socket.local_addr().unwrap();
+        let remote = signalled.unwrap_or_else(|| socket.local_addr().unwrap());
         let config = LegConfig {
             sockets,
             remote,
@@ -150,6 +158,146 @@ impl Bench {
             phone.tone = tone;
         }
     }
+
+    /// Somebody who was never invited, at another address, and sends to the leg of `number`.
+    fn stranger(&self, number: usize, hz: f32) -> Phone {
+        let socket = UdpSocket::bind(("127.0.0.2", 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1_000);
+        let target = self.phones[number].target;
+        let sender = rtp::Sender::new(&mut rng);
+        Phone { socket, target, sender, tone: Some(Tone::new(hz)), heard: Vec::new() }
+    }
+
+    /// What the media thread would be told.
+    fn change(&mut self, number: usize, change: impl FnOnce(&mut LegUpdate)) {
+        let remote = self.phones[number].socket.local_addr().unwrap();
+        let mut update = LegUpdate {
+            remote,
+            remote_rtcp: remote,
+            send: (CodecKind::Pcmu, 0),
+            receive: vec![(0, CodecKind::Pcmu)],
+            telephone_event: Some(101),
+            ptime_ms: 20,
+            sending: true,
+            receiving: true,
+        };
+        change(&mut update);
+        let parameters = Parameters::from(&update);
+        let leg = LegId(number as u64);
+        let change = Change { leg, parameters, decoder: None, encoder: None };
+        assert!(self.control.push(Control::Change(Box::new(change))).is_ok());
+    }
+}
+
+#[test]
+fn a_stranger_is_not_heard_and_does_not_take_the_stream_over() {
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    let caller = bench.join(Some(440.0));
+    let listener = bench.join(None);
+    bench.run(30);
+    let mut stranger = bench.stranger(caller, 1_000.0);
+    let tone = bench.phones[caller].tone.take();
+    for _ in 0..250 {
+        stranger.turn(0);
+        bench.run(1);
+    }
+    assert!(stranger.heard.is_empty());
+    assert!(bench.phones[listener].level_of(1_000.0) < -60.0);
+    assert!((bench.phones[caller].level_of(2_000.0) + 20.0).abs() < 1.0);
+    bench.phones[caller].tone = tone;
+    for _ in 0..30 {
+        stranger.turn(0);
+        bench.run(1);
+    }
+    assert!((bench.phones[listener].level_of(440.0) + 20.0).abs() < 1.0);
+    assert!(bench.phones[listener].level_of(1_000.0) < -60.0);
+}
+
+#[test]
+fn a_phone_behind_nat_is_followed_and_nobody_after_it() {
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    // Nothing is there.
+    let caller = bench.join_at(Some(440.0), Some("127.0.0.9:9".parse().unwrap()));
+    let listener = bench.join(None);
+    bench.run(60);
+    assert!((bench.phones[listener].level_of(440.0) + 20.0).abs() < 1.0);
+    assert!((bench.phones[caller].level_of(2_000.0) + 20.0).abs() < 1.0);
+    let mut stranger = bench.stranger(caller, 1_000.0);
+    bench.phones[caller].tone = None;
+    for _ in 0..250 {
+        stranger.turn(0);
+        bench.run(1);
+    }
+    assert!(stranger.heard.is_empty());
+    assert!(bench.phones[listener].level_of(1_000.0) < -60.0);
+}
+
+#[test]
+fn the_signalled_address_takes_its_stream_back() {
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    let caller = bench.join(None);
+    let listener = bench.join(None);
+    let mut stranger = bench.stranger(caller, 1_000.0);
+    for _ in 0..30 {
+        stranger.turn(0);
+        bench.run(1);
+    }
+    assert!(!stranger.heard.is_empty());
+    bench.phones[caller].tone = Some(Tone::new(440.0));
+    stranger.heard.clear();
+    for _ in 0..60 {
+        stranger.turn(0);
+        bench.run(1);
+    }
+    assert!(stranger.heard.len() <= 3 * 160, "{}", stranger.heard.len());
+    assert!((bench.phones[listener].level_of(440.0) + 20.0).abs() < 1.0);
+    assert!(bench.phones[listener].level_of(1_000.0) < -60.0);
+}
+
+#[test]
+fn who_holds_us_is_not_heard_and_is_heard_again_after_it() {
+    let mut bench = Bench::new(Source::Silence);
+    let caller = bench.join(Some(440.0));
+    let listener = bench.join(None);
+    bench.run(60);
+    bench.change(caller, |update| update.sending = false);
+    bench.run(60);
+    assert!(bench.phones[listener].level_of(440.0) < -60.0);
+    bench.change(caller, |update| {
+        update.sending = false;
+        update.remote = "0.0.0.0:9".parse().unwrap();
+        update.remote_rtcp = update.remote;
+    });
+    bench.run(60);
+    assert!(bench.phones[listener].level_of(440.0) < -60.0);
+    bench.change(caller, |_| {});
+    bench.run(60);
+    assert!((bench.phones[listener].level_of(440.0) + 20.0).abs() < 1.0);
+}
+
+#[test]
+fn reports_of_strangers_change_nothing() {
+    let mut bench = Bench::new(Source::Silence);
+    let caller = bench.join(Some(440.0));
+    bench.run(30);
+    let ssrc = bench.phones[caller].sender.ssrc;
+    let stranger = bench.stranger(caller, 1_000.0);
+    let mut target = stranger.target;
+    target.set_port(target.port() + 1);
+    let mut sender = stranger.sender;
+    sender.ssrc = ssrc;
+    let clock = Clock { now_s: 1.0, ntp_start_s: 3.9e9 };
+    let mut out = [0; crate::rtcp::LARGEST_BYTES];
+    let mut reception = crate::rtcp::Reception::default();
+    for _ in 0..500 {
+        let bytes = crate::rtcp::write(&mut out, &sender, true, &mut reception, clock, "x", true);
+        stranger.socket.send_to(&out[..bytes], target).unwrap();
+        bench.run(1);
+    }
+    let mut datagram = [0; 2_000];
+    assert!(stranger.socket.recv_from(&mut datagram).is_err());
+    assert_eq!(bench.shared[caller].stats().packets_late, 0);
 }
 
 #[test]
@@ -204,7 +352,9 @@ fn keys_are_told_once_and_strange_datagrams_change_nothing() {
     }
     let keys: Vec<_> = std::iter::from_fn(|| bench.digits.pop().ok()).collect();
     assert_eq!(keys, [(LegId(0), '7'); 5]);
-    assert!(bench.shared[0].stats().packets_received >= 50);
+    let stats = bench.shared[0].stats();
+    assert!(stats.packets_received >= 50);
+    assert_eq!(stats.packets_lost, 0);
 }
 
 #[test]
