@@ -178,6 +178,7 @@ impl Call {
             .filter_map(|format| codec(format).map(|kind| (format.payload_type, kind)))
             .collect();
         let (sending, receiving) = (agreed.direction.sends(), agreed.direction.receives());
+        let opus = media::opus::Settings::of_fmtp(agreed.send.fmtp.as_deref());
         if let Some(leg) = self.leg {
             let update = LegUpdate {
                 remote: agreed.remote,
@@ -188,6 +189,7 @@ impl Call {
                 ptime_ms: agreed.ptime_ms,
                 sending,
                 receiving,
+                opus,
             };
             sound.update_leg(leg, update);
             return;
@@ -203,6 +205,7 @@ impl Call {
             ptime_ms: agreed.ptime_ms,
             sending,
             receiving,
+            opus,
             cname: cname.to_owned(),
         };
         let leg = sound.add_leg(config);

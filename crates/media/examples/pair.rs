@@ -14,6 +14,7 @@ use std::{
 use media::{
     AudioKind, CodecKind,
     io::{LegConfig, Session, SessionConfig, Sockets},
+    opus,
 };
 
 fn main() {
@@ -46,6 +47,7 @@ fn main() {
         ptime_ms: 20,
         sending: true,
         receiving: true,
+        opus: opus::Settings::default(),
         cname: "pair".to_owned(),
     };
     let ports = (left.rtp_port(), left.rtcp_port());

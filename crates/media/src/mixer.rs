@@ -2,53 +2,96 @@
 //! of its own rate exactly, so taking a speaker out of it leaves nothing of him, and only the two sums are resampled.
 //! Whoever adds nothing gets the common mix, encoded once per codec.
 
+mod voice;
+
 use crate::{
-    CodecKind, g711, level,
-    opus::{Encoder, LARGEST_BYTES},
+    CodecKind, g711,
+    opus::{Encoder, LARGEST_BYTES, Settings},
     resample::{Down, FRAME_8K, FRAME_48K, Up},
 };
 
-/// 20 ms of what one leg says, at the rate of the codec it is sent.
-#[derive(Clone, Debug)]
-pub struct Voice {
-    samples: [i16; FRAME_48K],
-    length: usize,
-    adds: bool,
-    hangover: u8,
+pub use voice::{MOST_VOICES, Stage, Voice};
+
+/// The listening half of a leg: its own encoder and what its peer asks for.
+#[derive(Debug)]
+pub struct Ear {
+    encoder: Option<Box<Encoder>>,
+    settings: Settings,
+    loss: f32,
+    was_common: bool,
 }
 
-impl Voice {
-    /// Says nothing.
-    pub fn new() -> Self {
-        Self { samples: [0; FRAME_48K], length: FRAME_8K, adds: false, hangover: 0 }
+impl Ear {
+    /// An ear; an encoder is needed when it is sent Opus.
+    pub fn new(encoder: Option<Box<Encoder>>, settings: Settings) -> Self {
+        Self { encoder, settings, loss: 0.0, was_common: false }
     }
 
-    /// Sets the next 20 ms. In a large conference (`gated`) a leg below -60 dBov adds nothing after half a second:
-    /// noise of many phones would drown the speaker, and everyone who adds nothing shares one encoding.
-    pub fn set(&mut self, samples: &[i16], gated: bool) -> f32 {
-        self.length = samples.len().min(FRAME_48K);
-        self.samples[..self.length].copy_from_slice(&samples[..self.length]);
-        let level = level::dbov(samples);
-        self.hangover =
-            if level > GATE_DBOV { HANGOVER_TICKS } else { self.hangover.saturating_sub(1) };
-        self.adds = level > level::SILENCE_DBOV && (!gated || self.hangover > 0);
-        level
+    /// Gives an encoder to an ear that had none; the one that is not needed comes back.
+    pub fn set_encoder(&mut self, encoder: Box<Encoder>) -> Option<Box<Encoder>> {
+        match self.encoder {
+            Some(_) => Some(encoder),
+            None => {
+                self.encoder = Some(encoder);
+                None
+            }
+        }
     }
 
-    /// Says nothing for 20 ms.
-    pub fn silence(&mut self) {
-        self.adds = false;
+    /// What the peer asks for.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
     }
 
-    /// Whether it is part of the mix.
-    pub fn adds(&self) -> bool {
-        self.adds
+    /// Loss on the way to the peer as it reports it, 0 to 1.
+    pub fn set_loss(&mut self, loss: f32) {
+        self.loss = loss;
+    }
+
+    fn encode(&mut self, mix: &[i16; FRAME_48K], out: &mut [u8]) -> usize {
+        let Some(encoder) = &mut self.encoder else { return 0 };
+        if std::mem::take(&mut self.was_common) {
+            encoder.reset();
+        }
+        encoder.apply(self.settings, self.loss);
+        encoder.encode(mix, out)
     }
 }
 
-impl Default for Voice {
-    fn default() -> Self {
-        Self::new()
+/// One encoding for all who only listen and ask for the same.
+#[derive(Debug)]
+struct Common {
+    encoder: Option<Encoder>,
+    settings: Settings,
+    bytes: Box<[u8; LARGEST_BYTES]>,
+    length: Option<usize>,
+    idle_ticks: u32,
+    /// The worst loss among its listeners, at the last tick and at this one.
+    loss: (f32, f32),
+}
+
+impl Common {
+    fn new(encoder: Option<Encoder>) -> Self {
+        Self {
+            encoder,
+            settings: Settings::default(),
+            bytes: Box::new([0; LARGEST_BYTES]),
+            length: None,
+            idle_ticks: FORGOTTEN_TICKS,
+            loss: (0.0, 0.0),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.idle_ticks = self.idle_ticks.saturating_add(1);
+        self.length = None;
+        self.loss = (self.loss.1, 0.0);
+    }
+
+    fn give(&self, out: &mut [u8]) -> usize {
+        let length = self.length.unwrap_or(0);
+        out[..length].copy_from_slice(&self.bytes[..length]);
+        length
     }
 }
 
@@ -61,9 +104,8 @@ pub struct Mixer {
     all_48k: [i32; FRAME_48K],
     up: Up,
     down: Down,
-    opus: Option<Encoder>,
-    common: [Option<usize>; 3],
-    common_bytes: Box<[[u8; LARGEST_BYTES]; 3]>,
+    law: [Common; 2],
+    opus: [Common; GROUPS],
     encodings: u64,
 }
 
@@ -77,9 +119,8 @@ impl Mixer {
             all_48k: [0; FRAME_48K],
             up: Up::new(),
             down: Down::new(),
-            opus: Encoder::new(),
-            common: [None; 3],
-            common_bytes: Box::new([[0; LARGEST_BYTES]; 3]),
+            law: std::array::from_fn(|_| Common::new(None)),
+            opus: std::array::from_fn(|_| Common::new(Encoder::new())),
             encodings: 0,
         }
     }
@@ -88,7 +129,7 @@ impl Mixer {
     pub fn begin(&mut self) {
         self.native_8k.fill(0);
         self.native_48k.fill(0);
-        self.common = [None; 3];
+        self.law.iter_mut().chain(&mut self.opus).for_each(Common::begin);
     }
 
     /// Adds a voice.
@@ -122,36 +163,36 @@ impl Mixer {
         without(&self.all_48k, voice, out);
     }
 
-    /// Encodes what the owner of `voice` hears; `own` is his encoder, `common` whether he heard the
-    /// common stream last.
+    /// Encodes what the owner of `voice` and `ear` hears into `out`; returns the number of bytes.
     pub fn encode(
         &mut self,
         kind: CodecKind,
         voice: &Voice,
-        own: Option<&mut Encoder>,
-        was_common: &mut bool,
+        ear: &mut Ear,
         out: &mut [u8],
     ) -> usize {
-        if !voice.adds {
-            *was_common = true;
-            return self.encode_common(kind, out);
-        }
-        self.encodings += 1;
         match kind {
-            CodecKind::Opus => {
-                let mut mix = [0; FRAME_48K];
-                without(&self.all_48k, voice, &mut mix);
-                let Some(own) = own else { return 0 };
-                if std::mem::take(was_common) {
-                    own.reset();
-                }
-                own.encode(&mix, out)
-            }
-            CodecKind::Pcma | CodecKind::Pcmu => {
-                *was_common = false;
+            CodecKind::Opus if voice.adds => self.encode_own(voice, ear, out),
+            CodecKind::Opus => match self.group_of(ear.settings) {
+                Some(group) => self.encode_group(group, ear, out),
+                // More wishes than encoders for them: this one is served alone.
+                None => self.encode_own(voice, ear, out),
+            },
+            CodecKind::Pcma | CodecKind::Pcmu if voice.adds => {
+                self.encodings += 1;
                 let mut mix = [0; FRAME_8K];
                 without(&self.all_8k, voice, &mut mix);
                 law(kind, &mix, out)
+            }
+            CodecKind::Pcma | CodecKind::Pcmu => {
+                let common = &mut self.law[usize::from(kind == CodecKind::Pcma)];
+                if common.length.is_none() {
+                    self.encodings += 1;
+                    let mut mix = [0; FRAME_8K];
+                    without(&self.all_8k, voice, &mut mix);
+                    common.length = Some(law(kind, &mix, &mut common.bytes[..]));
+                }
+                common.give(out)
             }
         }
     }
@@ -161,31 +202,45 @@ impl Mixer {
         self.encodings
     }
 
-    fn encode_common(&mut self, kind: CodecKind, out: &mut [u8]) -> usize {
-        let index = kind as usize;
-        let bytes = &mut self.common_bytes[index];
-        let length = match self.common[index] {
-            Some(length) => length,
-            None => {
-                self.encodings += 1;
-                let nobody = Voice::new();
-                match kind {
-                    CodecKind::Opus => {
-                        let mut mix = [0; FRAME_48K];
-                        without(&self.all_48k, &nobody, &mut mix);
-                        self.opus.as_mut().map_or(0, |opus| opus.encode(&mix, bytes))
-                    }
-                    CodecKind::Pcma | CodecKind::Pcmu => {
-                        let mut mix = [0; FRAME_8K];
-                        without(&self.all_8k, &nobody, &mut mix);
-                        law(kind, &mix, bytes)
-                    }
-                }
-            }
-        };
-        self.common[index] = Some(length);
-        out[..length].copy_from_slice(&bytes[..length]);
-        length
+    fn encode_own(&mut self, voice: &Voice, ear: &mut Ear, out: &mut [u8]) -> usize {
+        self.encodings += 1;
+        let mut mix = [0; FRAME_48K];
+        without(&self.all_48k, voice, &mut mix);
+        ear.encode(&mix, out)
+    }
+
+    fn encode_group(&mut self, group: usize, ear: &mut Ear, out: &mut [u8]) -> usize {
+        ear.was_common = true;
+        let common = &mut self.opus[group];
+        common.idle_ticks = 0;
+        common.loss.1 = common.loss.1.max(ear.loss);
+        if common.length.is_none() {
+            self.encodings += 1;
+            let mut mix = [0; FRAME_48K];
+            without(&self.all_48k, &Voice::new(), &mut mix);
+            let loss = common.loss.0.max(common.loss.1);
+            common.length = common.encoder.as_mut().map(|encoder| {
+                encoder.apply(common.settings, loss);
+                encoder.encode(&mix, &mut common.bytes[..])
+            });
+        }
+        common.give(out)
+    }
+
+    /// The encoding for all who ask for the same; a free one where there is none yet.
+    fn group_of(&mut self, settings: Settings) -> Option<usize> {
+        let taken = |group: &Common| group.idle_ticks < FORGOTTEN_TICKS;
+        if let Some(at) = self.opus.iter().position(|g| taken(g) && g.settings == settings) {
+            return Some(at);
+        }
+        let free = self.opus.iter().position(|group| !taken(group))?;
+        let group = &mut self.opus[free];
+        group.settings = settings;
+        group.loss = (0.0, 0.0);
+        if let Some(encoder) = &mut group.encoder {
+            encoder.reset();
+        }
+        Some(free)
     }
 }
 
@@ -216,8 +271,10 @@ fn without(all: &[i32], voice: &Voice, out: &mut [i16]) {
     }
 }
 
-const GATE_DBOV: f32 = -60.0;
-const HANGOVER_TICKS: u8 = 25;
+/// Encodings of Opus for listeners with different wishes.
+const GROUPS: usize = 4;
+/// Nobody asked for an encoding for a second: another wish may have it.
+const FORGOTTEN_TICKS: u32 = 50;
 
 #[cfg(test)]
 mod tests {
@@ -225,7 +282,11 @@ mod tests {
 
     fn voice(value: i16, length: usize) -> Voice {
         let mut voice = Voice::new();
-        voice.set(&vec![value; length], false);
+        voice.set(&vec![value; length]);
+        voice.admit(true);
+        // The second frame is beyond the fade.
+        voice.set(&vec![value; length]);
+        voice.admit(true);
         voice
     }
 
@@ -244,7 +305,8 @@ mod tests {
 
     fn heard(mixer: &mut Mixer, voice: &Voice) -> i16 {
         let (mut out, mut samples) = ([0; LARGEST_BYTES], [0; FRAME_8K]);
-        let length = mixer.encode(CodecKind::Pcmu, voice, None, &mut false, &mut out);
+        let mut ear = Ear::new(None, Settings::default());
+        let length = mixer.encode(CodecKind::Pcmu, voice, &mut ear, &mut out);
         g711::decode_mu_law(&out[..length], &mut samples);
         samples[100]
     }
@@ -283,16 +345,27 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_gated_only_after_half_a_second_and_only_where_it_is_asked() {
-        let mut voice = Voice::new();
-        voice.set(&[3_000; FRAME_8K], true);
-        for _ in 0..HANGOVER_TICKS - 1 {
-            voice.set(&[10; FRAME_8K], true);
-            assert!(voice.adds());
+    fn listeners_share_an_encoding_with_those_who_ask_for_the_same() {
+        let speaker = voice(1_000, FRAME_48K);
+        let mut mixer = mixed(&[&speaker]);
+        let fec = Settings { fec: true, ..Settings::default() };
+        let narrow = Settings { playback_rate_hz: 8_000, ..Settings::default() };
+        let mut out = [0; LARGEST_BYTES];
+        for settings in [Settings::default(), fec, narrow, fec, Settings::default(), narrow] {
+            let mut ear = Ear::new(Encoder::new().map(Box::new), settings);
+            let bytes = mixer.encode(CodecKind::Opus, &Voice::new(), &mut ear, &mut out);
+            assert!(bytes > 0);
         }
-        voice.set(&[10; FRAME_8K], true);
-        assert!(!voice.adds());
-        voice.set(&[10; FRAME_8K], false);
-        assert!(voice.adds());
+        assert_eq!(mixer.encodings(), 3);
+        // Wishes beyond the encodings are served alone, and those that went make room.
+        for bitrate_bps in 6_000..6_006 {
+            let settings = Settings { bitrate_bps, ..Settings::default() };
+            let mut ear = Ear::new(Encoder::new().map(Box::new), settings);
+            assert!(mixer.encode(CodecKind::Opus, &Voice::new(), &mut ear, &mut out) > 0);
+        }
+        for _ in 0..FORGOTTEN_TICKS {
+            mixer.begin();
+        }
+        assert_eq!(mixer.group_of(fec), Some(0));
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use media::{
     AudioKind, CodecKind,
     io::{LegConfig, LegId, LegUpdate, Session, SessionConfig, Sockets},
+    opus,
 };
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -27,6 +28,7 @@ fn leg(sockets: Sockets, peer: (u16, u16), send: (CodecKind, u8)) -> LegConfig {
         ptime_ms: 20,
         sending: true,
         receiving: true,
+        opus: opus::Settings::default(),
         cname: "anonymous".to_owned(),
     }
 }
@@ -41,6 +43,7 @@ fn update(of: &LegConfig, send: (CodecKind, u8)) -> LegUpdate {
         ptime_ms: 20,
         sending: true,
         receiving: true,
+        opus: opus::Settings::default(),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     CodecKind,
     digit::Digits,
     level::{Meter, SILENCE_DBOV},
-    mixer::{Mixer, Voice},
-    opus::{Decoder, Encoder, LARGEST_BYTES},
+    mixer::{Ear, Mixer, Voice},
+    opus::{self, Decoder, Encoder, LARGEST_BYTES},
     playout::{Heard, Playout},
     resample::{Down, FRAME_8K, FRAME_48K, Up},
     rtcp::{self, Clock, Reception},
@@ -80,6 +80,7 @@ pub(super) struct Parameters {
     telephone_event: Option<u8>,
     sending: bool,
     receiving: bool,
+    opus: opus::Settings,
 }
 
 impl Parameters {
@@ -109,6 +110,7 @@ impl From<&LegUpdate> for Parameters {
             telephone_event: update.telephone_event,
             sending: update.sending,
             receiving: update.receiving,
+            opus: update.opus,
         }
     }
 }
@@ -154,14 +156,14 @@ pub(super) struct Leg {
     meter: Meter,
     voice: Voice,
     sender: Sender,
-    encoder: Option<Box<Encoder>>,
-    was_common: bool,
+    ear: Ear,
     sent_since_report: bool,
     report_at: i64,
     keep_alive_at: i64,
     received: u64,
     sent: u64,
     spread: u32,
+    catching_up: bool,
 }
 
 impl Leg {
@@ -182,10 +184,12 @@ impl Leg {
             ptime_ms: config.ptime_ms,
             sending: config.sending,
             receiving: config.receiving,
+            opus: config.opus,
         };
         let parameters = Parameters::from(&update);
         let opus = parameters.needs_opus();
         let decoder = if opus { Decoder::new().map(Box::new) } else { None };
+        let encoder = if opus { Encoder::new().map(Box::new) } else { None };
         let spread = rng.next_u32();
         Self {
             id,
@@ -203,14 +207,14 @@ impl Leg {
             meter: Meter::new(),
             voice: Voice::new(),
             sender: Sender::new(rng),
-            encoder: if opus { Encoder::new().map(Box::new) } else { None },
-            was_common: false,
+            ear: Ear::new(encoder, parameters.opus),
             sent_since_report: false,
             report_at: 0,
             keep_alive_at: 0,
             received: 0,
             sent: 0,
             spread,
+            catching_up: false,
         }
     }
 
@@ -229,26 +233,27 @@ impl Leg {
         if let Some(decoder) = change.decoder.take() {
             change.decoder = self.playout.set_opus(decoder);
         }
-        if self.encoder.is_none() {
-            self.encoder = change.encoder.take();
+        if let Some(encoder) = change.encoder.take() {
+            change.encoder = self.ear.set_encoder(encoder);
         }
+        self.ear.set_settings(self.parameters.opus);
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.shared.connected.load(Relaxed)
     }
 
-    /// Takes what waits on the RTP socket.
+    /// Takes what waits on the RTP socket; returns how many datagrams that were.
     pub(super) fn receive(
         &mut self,
         receiver: &mut Receiver,
         moment: Moment,
         mut pressed: impl FnMut(LegId, char),
-    ) {
+    ) -> usize {
+        // What nobody will hear is counted, not kept.
+        let hears = !self.catching_up && self.is_connected() && self.parameters.is_heard();
         let Self { sockets, is_ipv4, .. } = self;
         let (rtp, is_ipv4) = (&sockets.rtp, *is_ipv4);
-        // What nobody will hear is counted, not kept.
-        let hears = self.shared.connected.load(Relaxed) && self.parameters.is_heard();
         let (parameters, route) = (&self.parameters, &mut self.route);
         receiver.receive(rtp, is_ipv4, |source, datagram| {
             let Ok(packet) = Packet::parse(datagram) else { return };
@@ -272,7 +277,7 @@ impl Leg {
             if event && let Some(digit) = self.digits.receive(packet.timestamp, packet.payload) {
                 pressed(self.id, digit);
             }
-        });
+        })
     }
 
     /// Takes what waits on the RTCP socket.
@@ -299,6 +304,7 @@ impl Leg {
             if let Some(block) = report.about_us {
                 let loss = f32::from(block.fraction_lost) / 256.0;
                 self.shared.remote_loss.store(loss.to_bits(), Relaxed);
+                self.ear.set_loss(loss);
                 if let Some(trip) = moment.clock.round_trip_s(block) {
                     self.shared.round_trip_ms.store(((trip * 1e3) as f32).to_bits(), Relaxed);
                 }
@@ -307,7 +313,7 @@ impl Leg {
     }
 
     /// Makes the next 20 ms of what this leg says.
-    pub(super) fn listen(&mut self, tick: i64, gated: bool, mixer: &mut Mixer) {
+    pub(super) fn listen(&mut self, tick: i64) {
         if !self.is_connected() {
             self.playout.drop_backlog();
             self.voice.silence();
@@ -322,10 +328,20 @@ impl Leg {
             self.voice.silence();
             SILENCE_DBOV
         } else {
-            self.speak(&frame, length, gated)
+            self.speak(&frame, length)
         };
-        mixer.add(&self.voice);
         self.shared.level.store(self.meter.push(level).to_bits(), Relaxed);
+    }
+
+    /// What this leg says.
+    pub(super) fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Adds what this leg says to the mix, where it is admitted.
+    pub(super) fn speak_into(&mut self, mixer: &mut Mixer, admitted: bool) {
+        self.voice.admit(admitted);
+        mixer.add(&self.voice);
     }
 
     /// Sends the next 20 ms of what this leg hears, or now and then a sign of life.
@@ -333,13 +349,8 @@ impl Leg {
         let (kind, payload_type) = self.parameters.send;
         let mut datagram = [0; HEADER_BYTES + LARGEST_BYTES];
         if self.is_connected() && self.parameters.sending {
-            let bytes = mixer.encode(
-                kind,
-                &self.voice,
-                self.encoder.as_deref_mut(),
-                &mut self.was_common,
-                &mut datagram[HEADER_BYTES..],
-            );
+            let out = &mut datagram[HEADER_BYTES..];
+            let bytes = mixer.encode(kind, &self.voice, &mut self.ear, out);
             if bytes > 0 {
                 self.transmit(&mut datagram, bytes, payload_type);
                 self.sent_since_report = true;
@@ -354,6 +365,21 @@ impl Leg {
             }
         }
         self.sender.pass(kind.frame_samples() as u32);
+    }
+
+    /// The media thread stood still for `ticks`: what waits on the sockets is too old to be heard, and the clock of our
+    /// stream ran on.
+    pub(super) fn skip(&mut self, receiver: &mut Receiver, moment: Moment, ticks: i64) {
+        self.playout.drop_backlog();
+        self.catching_up = true;
+        for _ in 0..MOST_BACKLOG {
+            if self.receive(receiver, moment, |_, _| {}) == 0 {
+                break;
+            }
+        }
+        self.catching_up = false;
+        let frame = self.parameters.send.0.frame_samples() as u32;
+        self.sender.pass(frame.wrapping_mul(ticks as u32));
     }
 
     /// Sends a report when one is due, and publishes the counts.
@@ -378,22 +404,22 @@ impl Leg {
         self.write_report(clock, true);
     }
 
-    fn speak(&mut self, frame: &[i16; FRAME_48K], length: usize, gated: bool) -> f32 {
+    fn speak(&mut self, frame: &[i16; FRAME_48K], length: usize) -> f32 {
         let wanted = self.parameters.send.0.frame_samples();
         match (length, wanted) {
             (FRAME_8K, FRAME_48K) => {
                 let (mut narrow, mut wide) = ([0; FRAME_8K], [0; FRAME_48K]);
                 widen(&frame[..FRAME_8K], &mut narrow);
                 self.converter.up.process(&narrow, &mut wide);
-                self.voice.set(&wide.map(saturate), gated)
+                self.voice.set(&wide.map(saturate))
             }
             (FRAME_48K, FRAME_8K) => {
                 let (mut wide, mut narrow) = ([0; FRAME_48K], [0; FRAME_8K]);
                 widen(frame, &mut wide);
                 self.converter.down.process(&wide, &mut narrow);
-                self.voice.set(&narrow.map(saturate), gated)
+                self.voice.set(&narrow.map(saturate))
             }
-            _ => self.voice.set(&frame[..length], gated),
+            _ => self.voice.set(&frame[..length]),
         }
     }
 
@@ -456,3 +482,5 @@ fn saturate(sample: i32) -> i16 {
 const KEEP_ALIVE_TICKS: i64 = 750;
 /// Unassigned, so that the peer ignores it (RFC 6263 section 4.6).
 const KEEP_ALIVE_PAYLOAD_TYPE: u8 = 20;
+/// Batches of datagrams that are thrown away after the thread stood still.
+const MOST_BACKLOG: usize = 16;

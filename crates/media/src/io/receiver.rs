@@ -27,21 +27,22 @@ impl Receiver {
         }
     }
 
-    /// Gives every waiting datagram to `each`, at most [`MOST`]: a flood must not stop the tick.
+    /// Gives every waiting datagram to `each`, at most [`MOST`]: a flood must not stop the tick. Returns how many.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
         is_ipv4: bool,
         mut each: impl FnMut(SocketAddr, &[u8]),
-    ) {
+    ) -> usize {
         let mut taken = 0;
         while taken < MOST {
             let count = self.batch(socket, is_ipv4, &mut each);
             taken += count;
             if count < BATCH {
-                return;
+                break;
             }
         }
+        taken
     }
 
     #[cfg(target_os = "linux")]

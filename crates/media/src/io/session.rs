@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     AudioKind, CodecKind,
-    opus::{Decoder, Encoder},
+    opus::{self, Decoder, Encoder},
     tone::Tone,
 };
 
@@ -60,10 +60,12 @@ pub struct LegConfig {
     pub telephone_event: Option<u8>,
     /// Packet time the peer prefers.
     pub ptime_ms: u8,
-    /// Our half of the SDP direction.
+    /// Our half of the SDP direction. Who wants nothing from us holds us, and is not heard either.
     pub sending: bool,
     /// Our half of the SDP direction.
     pub receiving: bool,
+    /// What the peer asks of an Opus stream.
+    pub opus: opus::Settings,
     /// The RTCP CNAME of this leg (RFC 7022: no name of a person or machine).
     pub cname: String,
 }
@@ -83,10 +85,12 @@ pub struct LegUpdate {
     pub telephone_event: Option<u8>,
     /// Packet time the peer prefers.
     pub ptime_ms: u8,
-    /// Our half of the SDP direction.
+    /// Our half of the SDP direction. Who wants nothing from us holds us, and is not heard either.
     pub sending: bool,
     /// Our half of the SDP direction.
     pub receiving: bool,
+    /// What the peer asks of an Opus stream.
+    pub opus: opus::Settings,
 }
 
 /// Level of what each sends into the conference, in dBov: 0 is full scale, -127 silence.
@@ -240,6 +244,8 @@ impl Session {
         let shared = Arc::new(Shared::new());
         let has_opus = config.send.0 == CodecKind::Opus
             || config.receive.iter().any(|(_, kind)| *kind == CodecKind::Opus);
+        // What came while signalling took its time would be played late, and everything after it too.
+        config.sockets.drain();
         let leg = Leg::new(id, config, Arc::clone(&shared), &mut rand::rng());
         self.legs.insert(id, Entry { shared, has_opus });
         self.send(Control::Add(Box::new(leg)));

@@ -40,24 +40,67 @@ impl Sockets {
         self.rtp_port + 1
     }
 
+    /// Throws away what waits.
+    pub(super) fn drain(&self) {
+        let mut datagram = [0; 16];
+        for socket in [&self.rtp, &self.rtcp] {
+            for _ in 0..MOST_WAITING {
+                match socket.recv(&mut datagram) {
+                    Ok(_) => {}
+                    // Some systems call a datagram that does not fit an error; it is gone all the same.
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+
     fn new(rtp: UdpSocket, rtcp: UdpSocket, rtp_port: u16) -> io::Result<Self> {
         rtp.set_nonblocking(true)?;
         rtcp.set_nonblocking(true)?;
         // Expedited forwarding (RFC 3246) for what is heard. Where the system refuses it, the
         // sound still flows.
-        if rtp.local_addr()?.is_ipv4() {
-            let _ = socket2::SockRef::from(&rtp).set_tos_v4(EXPEDITED_FORWARDING);
-        }
+        let socket = socket2::SockRef::from(&rtp);
+        let _ = match rtp.local_addr()? {
+            SocketAddr::V4(_) => socket.set_tos_v4(EXPEDITED_FORWARDING),
+            #[cfg(unix)]
+            SocketAddr::V6(_) => socket.set_tclass_v6(EXPEDITED_FORWARDING),
+            #[cfg(not(unix))]
+            SocketAddr::V6(_) => Ok(()),
+        };
         Ok(Self { rtp, rtcp, rtp_port })
     }
 }
 
 const ATTEMPTS: usize = 64;
+const MOST_WAITING: usize = 10_000;
 const EXPEDITED_FORWARDING: u32 = 0xb8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sound_is_marked_as_urgent_in_both_families() {
+        let sockets = Sockets::bind(IpAddr::from([127, 0, 0, 1])).unwrap();
+        let marked = socket2::SockRef::from(&sockets.rtp).tos_v4();
+        assert_eq!(marked.unwrap(), EXPEDITED_FORWARDING);
+        let Ok(sockets) = Sockets::bind(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)) else {
+            return;
+        };
+        let marked = socket2::SockRef::from(&sockets.rtp).tclass_v6();
+        assert_eq!(marked.unwrap(), EXPEDITED_FORWARDING);
+    }
+
+    #[test]
+    fn nothing_waits_after_a_drain() {
+        let sockets = Sockets::bind(IpAddr::from([127, 0, 0, 1])).unwrap();
+        for _ in 0..50 {
+            sockets.rtcp.send_to(&[7; 200], sockets.rtp.local_addr().unwrap()).unwrap();
+        }
+        sockets.drain();
+        assert!(sockets.rtp.recv(&mut [0; 300]).is_err());
+    }
 
     #[test]
     fn rtp_is_even_and_rtcp_follows() {

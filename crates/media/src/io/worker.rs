@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rtrb::{Consumer, Producer, PushError};
+use rtrb::{Consumer, Producer};
 
 use super::{
     LegId,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     level::{Meter, SILENCE_DBOV},
-    mixer::{Mixer, Voice},
+    mixer::{MOST_VOICES, Mixer, Stage, Voice},
     resample::FRAME_48K,
     rtcp::Clock,
 };
@@ -71,12 +71,11 @@ pub(super) struct Ends {
 pub(super) struct Worker {
     ends: Ends,
     legs: Vec<Box<Leg>>,
-    /// Legs that found the waste ring full.
-    leaving: Vec<Box<Leg>>,
     source: Source,
     rings: Option<Box<DeviceRings>>,
     receiver: Receiver,
     mixer: Mixer,
+    stage: Stage,
     voice: Voice,
     meter: Meter,
     started: bool,
@@ -90,11 +89,11 @@ impl Worker {
         Self {
             ends,
             legs: Vec::with_capacity(MOST_LEGS),
-            leaving: Vec::with_capacity(MOST_LEGS),
             source,
             rings: None,
             receiver: Receiver::new(),
             mixer: Mixer::new(),
+            stage: Stage::new(),
             voice: Voice::new(),
             meter: Meter::new(),
             started: false,
@@ -113,6 +112,8 @@ impl Worker {
                 thread::sleep(due - now);
             } else if now - due > LONGEST_LAG {
                 // The machine slept: what was missed stays missed.
+                let missed = (now - due).as_millis() / TICK.as_millis();
+                self.skip(missed as i64, begin.elapsed().as_secs_f64());
                 due = now;
             }
             self.turn(begin.elapsed().as_secs_f64());
@@ -150,65 +151,72 @@ impl Worker {
         self.tick += 1;
     }
 
+    /// Leaves out `ticks` turns that cannot be made up for.
+    pub(super) fn skip(&mut self, ticks: i64, now_s: f64) {
+        self.tick += ticks;
+        let moment = Moment { tick: self.tick, clock: self.clock(now_s) };
+        for leg in &mut self.legs {
+            leg.skip(&mut self.receiver, moment, ticks);
+        }
+    }
+
     fn clock(&self, now_s: f64) -> Clock {
         Clock { now_s, ntp_start_s: self.ntp_start_s }
     }
 
     fn control(&mut self, clock: Clock) {
-        while let Some(leg) = self.leaving.pop() {
-            if let Err(PushError::Full(Waste::Leg(leg))) = self.ends.waste.push(Waste::Leg(leg)) {
-                self.leaving.push(leg);
-                break;
-            }
-        }
-        while let Ok(control) = self.ends.control.pop() {
+        // Nothing is dropped on this thread: what finds no room on its way out is not begun with.
+        while self.ends.waste.slots() > 0
+            && let Ok(control) = self.ends.control.pop()
+        {
             match control {
                 Control::Add(leg) if self.legs.len() < MOST_LEGS => self.legs.push(leg),
-                Control::Add(leg) => self.discard(leg),
+                Control::Add(leg) => self.discard(Waste::Leg(leg)),
                 Control::Change(mut change) => {
                     if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == change.leg) {
                         leg.apply(&mut change);
                     }
-                    if let Err(PushError::Full(waste)) = self.ends.waste.push(Waste::Change(change))
-                    {
-                        // The other side has not looked for thousands of changes: give up on the rule.
-                        drop(waste);
-                    }
+                    self.discard(Waste::Change(change));
                 }
                 Control::Remove(id) => {
                     if let Some(place) = self.legs.iter().position(|leg| leg.id == id) {
                         let mut leg = self.legs.remove(place);
                         leg.leave(clock);
-                        self.discard(leg);
+                        self.discard(Waste::Leg(leg));
                     }
                 }
             }
         }
-        while let Ok(mut newer) = self.ends.devices.pop() {
+        while self.ends.waste.slots() > 0
+            && let Ok(mut newer) = self.ends.devices.pop()
+        {
             match &mut self.rings {
                 Some(rings) => {
                     rings.take_over(&mut newer);
-                    let _ = self.ends.waste.push(Waste::Rings(newer));
+                    self.discard(Waste::Rings(newer));
                 }
                 None => self.rings = Some(newer),
             }
         }
     }
 
-    fn discard(&mut self, leg: Box<Leg>) {
-        if let Err(PushError::Full(Waste::Leg(leg))) = self.ends.waste.push(Waste::Leg(leg))
-            && self.leaving.len() < self.leaving.capacity()
-        {
-            self.leaving.push(leg);
-        }
+    /// To be called after a look for room.
+    fn discard(&mut self, waste: Waste) {
+        let _ = self.ends.waste.push(waste);
     }
 
     fn mix(&mut self) {
         let connected = self.legs.iter().filter(|leg| leg.is_connected()).count();
         self.started |= connected > 0;
         self.mixer.begin();
-        for leg in &mut self.legs {
-            leg.listen(self.tick, connected > UNGATED_LEGS, &mut self.mixer);
+        self.stage.begin();
+        for (place, leg) in self.legs.iter_mut().enumerate() {
+            leg.listen(self.tick);
+            self.stage.offer(place, leg.voice());
+        }
+        let crowded = connected > MOST_VOICES;
+        for (place, leg) in self.legs.iter_mut().enumerate() {
+            leg.speak_into(&mut self.mixer, !crowded || self.stage.has(place));
         }
         let mut frame = [0; FRAME_48K];
         self.source.fill(self.started, self.rings.as_deref_mut(), &mut frame);
@@ -216,7 +224,9 @@ impl Worker {
             self.voice.silence();
             SILENCE_DBOV
         } else {
-            self.voice.set(&frame, false)
+            let level = self.voice.set(&frame);
+            self.voice.admit(true);
+            level
         };
         self.ends.common.level.store(self.meter.push(level).to_bits(), Relaxed);
         self.mixer.add(&self.voice);
@@ -246,8 +256,6 @@ pub(super) const MOST_LEGS: usize = 2_048;
 const TICK: Duration = Duration::from_millis(20);
 const LONGEST_LAG: Duration = Duration::from_millis(100);
 const REPORT_POLL_TICKS: i64 = 2;
-/// So many legs are all mixed whatever they say.
-const UNGATED_LEGS: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::{
         LegConfig, LegUpdate, Sockets,
         leg::{Parameters, Shared},
     },
-    level, rtp,
+    level, opus, rtp,
     tone::Tone,
 };
 
@@ -26,6 +26,10 @@ struct Phone {
     sender: rtp::Sender,
     tone: Option<Tone>,
     heard: Vec<i16>,
+    /// Sends noise of -50 dBov in place of the tone.
+    noise: bool,
+    /// Of the last packet that came.
+    last_timestamp: u32,
 }
 
 impl Phone {
@@ -37,12 +41,21 @@ impl Phone {
             let mut samples = [0; 160];
             g711::decode_mu_law(packet.payload, &mut samples);
             if packet.payload_type == 0 {
+                self.last_timestamp = packet.timestamp;
                 self.heard.extend(samples);
             }
         }
         let Some(tone) = &mut self.tone else { return };
         let mut wide = [0; 960];
         tone.fill(&mut wide);
+        if self.noise {
+            let mut state = self.sender.timestamp;
+            wide.fill_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // A peak of 179 is an RMS of -50 dBov.
+                ((state >> 16) as i32 * 358 / 65_536 - 179) as i16
+            });
+        }
         let narrow: Vec<i16> = wide.iter().copied().step_by(6).collect();
         let mut payload = [0; 160];
         g711::encode_mu_law(&narrow, &mut payload);
@@ -130,6 +143,7 @@ impl Bench {
             ptime_ms: 20,
             sending: true,
             receiving: true,
+            opus: opus::Settings::default(),
             cname: "x".to_owned(),
         };
         let shared = Arc::new(Shared::new());
@@ -138,7 +152,15 @@ impl Bench {
         assert!(self.control.push(Control::Add(Box::new(leg))).is_ok());
         let sender = rtp::Sender::new(&mut rng);
         let tone = hz.map(Tone::new);
-        self.phones.push(Phone { socket, target, sender, tone, heard: Vec::new() });
+        self.phones.push(Phone {
+            socket,
+            target,
+            sender,
+            tone,
+            heard: Vec::new(),
+            noise: false,
+            last_timestamp: 0,
+        });
         self.shared.push(shared);
         number
     }
@@ -166,7 +188,15 @@ impl Bench {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1_000);
         let target = self.phones[number].target;
         let sender = rtp::Sender::new(&mut rng);
-        Phone { socket, target, sender, tone: Some(Tone::new(hz)), heard: Vec::new() }
+        Phone {
+            socket,
+            target,
+            sender,
+            tone: Some(Tone::new(hz)),
+            heard: Vec::new(),
+            noise: false,
+            last_timestamp: 0,
+        }
     }
 
     /// What the media thread would be told.
@@ -181,6 +211,7 @@ impl Bench {
             ptime_ms: 20,
             sending: true,
             receiving: true,
+            opus: opus::Settings::default(),
         };
         change(&mut update);
         let parameters = Parameters::from(&update);
@@ -373,4 +404,72 @@ fn a_leg_that_leaves_says_goodbye_and_comes_back_to_be_dropped() {
         bye |= crate::rtcp::parse(&datagram[..bytes], 1).is_some_and(|report| report.bye);
     }
     assert!(bye);
+}
+
+#[test]
+fn four_speakers_among_many_are_heard_and_noise_costs_no_encoding() {
+    let tones = [440.0, 660.0, 1_000.0, 1_361.0];
+    let mut bench = Bench::new(Source::Silence);
+    for hz in tones {
+        bench.join(Some(hz));
+    }
+    let listener = bench.join(None);
+    for _ in 0..8 {
+        // Noise of -50 dBov, as an ordinary room has it.
+        let number = bench.join(Some(0.0));
+        bench.phones[number].noise = true;
+    }
+    bench.run(250);
+    for phone in &bench.phones[listener..] {
+        for hz in tones {
+            assert!((phone.level_of(f64::from(hz)) + 20.0).abs() < 1.0, "{hz}");
+        }
+    }
+    let before = bench.worker.mixer.encodings();
+    bench.run(10);
+    // One for each who speaks, one for all others.
+    assert_eq!(bench.worker.mixer.encodings() - before, 50);
+}
+
+#[test]
+fn after_the_thread_stood_still_the_delay_is_as_before() {
+    let mut bench = Bench::new(Source::Silence);
+    let caller = bench.join(Some(440.0));
+    bench.run(100);
+    let before = bench.phones[caller].sender;
+    for _ in 0..20 {
+        bench.phones[caller].turn(0);
+    }
+    let sent = bench.phones[caller].last_timestamp;
+    bench.time += 0.4;
+    let time = bench.time;
+    bench.worker.skip(20, time);
+    bench.run(30);
+    let stats = bench.shared[caller].stats();
+    assert!(stats.buffer_ms < 25.0, "{stats:?}");
+    assert_eq!(stats.packets_lost, 0);
+    assert_ne!(before, bench.phones[caller].sender);
+    // The clock of our own stream ran on.
+    let ran = bench.phones[caller].last_timestamp.wrapping_sub(sent);
+    assert_eq!(ran, (20 + 30) * 160);
+}
+
+#[test]
+fn a_thread_whose_waste_is_full_drops_nothing_and_waits() {
+    let mut bench = Bench::new(Source::Silence);
+    bench.join(Some(440.0));
+    for _ in 0..100 {
+        bench.change(0, |_| {});
+        bench.run(1);
+        if bench.waste.slots() == 64 {
+            break;
+        }
+    }
+    assert_eq!(bench.waste.slots(), 64);
+    bench.change(0, |_| {});
+    bench.run(1);
+    assert_eq!(bench.control.slots(), 63);
+    while bench.waste.pop().is_ok() {}
+    bench.run(1);
+    assert_eq!((bench.control.slots(), bench.waste.slots()), (64, 1));
 }
