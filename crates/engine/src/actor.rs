@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use media::io::{Session as Sound, SessionConfig};
+use media::io::{MediaEvent, Session as Sound, SessionConfig};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sip_core::{
@@ -283,10 +283,14 @@ impl Actor {
     fn tick(&mut self) {
         let Some(sound) = &mut self.sound else { return };
         while let Some(event) = sound.poll_event() {
-            if let media::io::MediaEvent::DeviceLost { reason } = event {
-                let text = format!("The sound device went away: {reason}");
-                let _ = self.events.send(Event::Notice { text });
-            }
+            let told = match event {
+                MediaEvent::DeviceLost { reason } => {
+                    Event::Notice { text: format!("The sound device went away: {reason}") }
+                }
+                MediaEvent::Devices { microphone, speaker } => Event::Audio { microphone, speaker },
+                MediaEvent::Digit { .. } => continue,
+            };
+            let _ = self.events.send(told);
         }
         let Some(session) = &self.session else { return };
         let now = sound.levels();
@@ -308,13 +312,8 @@ impl Actor {
             record: self.settings.record.clone(),
         };
         match Sound::start(config) {
-            Ok(sound) => {
-                if self.settings.audio == media::AudioKind::Device {
-                    let (microphone, speaker) = (sound.microphone(), sound.speaker());
-                    self.tell(Event::Audio { microphone, speaker });
-                }
-                self.sound = Some(sound);
-            }
+            // The devices are told by an event, once the sound system has answered.
+            Ok(sound) => self.sound = Some(sound),
             Err(error) => self.notice(notice::no_sound(&error)),
         }
     }

@@ -1,5 +1,10 @@
 //! The local user: what he says, and where what he hears goes.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use rtrb::{Consumer, Producer};
 
 use crate::{
@@ -47,22 +52,38 @@ pub(super) struct DeviceRings {
     played: Option<Lane<Producer<i16>>>,
 }
 
+/// Our end of a device's ring.
+pub(super) struct RingEnd<R> {
+    pub(super) ring: R,
+    /// Of the device.
+    pub(super) rate_hz: u32,
+    /// The largest block that the device took or gave at once, in samples.
+    pub(super) block: Arc<AtomicUsize>,
+}
+
 /// One direction: a ring, and the fine control of its speed that keeps it half full.
 struct Lane<R> {
     ring: R,
     rate_hz: u32,
+    block: Arc<AtomicUsize>,
     speed: Varispeed,
     fill: f64,
     running: bool,
+    /// Too much waits: nothing more is put in.
+    full: bool,
 }
 
 impl<R> Lane<R> {
-    fn new(ring: R, rate_hz: u32) -> Self {
-        Self { ring, rate_hz, speed: Varispeed::new(), fill: 0.0, running: false }
+    fn new(RingEnd { ring, rate_hz, block }: RingEnd<R>) -> Self {
+        let speed = Varispeed::new();
+        Self { ring, rate_hz, block, speed, fill: 0.0, running: false, full: false }
     }
 
+    /// What the ring holds when the tick comes: a frame and a block of the device, in samples.
     fn target(&self) -> f64 {
-        f64::from(self.rate_hz) * TARGET_S
+        let rate = f64::from(self.rate_hz);
+        let block = (self.block.load(Relaxed) as f64).clamp(rate * 0.01, rate * 0.08);
+        rate * 0.02 + block
     }
 
     /// How much faster than planned the ring must be emptied: at most half a percent.
@@ -75,13 +96,10 @@ impl<R> Lane<R> {
 
 impl DeviceRings {
     pub(super) fn new(
-        captured: Option<(Consumer<i16>, u32)>,
-        played: Option<(Producer<i16>, u32)>,
+        captured: Option<RingEnd<Consumer<i16>>>,
+        played: Option<RingEnd<Producer<i16>>>,
     ) -> Self {
-        Self {
-            captured: captured.map(|(ring, rate)| Lane::new(ring, rate)),
-            played: played.map(|(ring, rate)| Lane::new(ring, rate)),
-        }
+        Self { captured: captured.map(Lane::new), played: played.map(Lane::new) }
     }
 
     /// Takes over the lanes that `newer` has; what they replace is left in it.
@@ -128,21 +146,72 @@ impl DeviceRings {
             }
             lane.fill = lane.target();
         }
+        // The loudspeaker stood still: what waits that long is heard late for ever, so the rest is left out.
+        let target = lane.target() as usize;
+        let was_full = lane.full;
+        lane.full = fill > if was_full { target } else { target * 4 };
+        let mut faded = *samples;
+        match (was_full, lane.full) {
+            (false, false) => {}
+            (true, true) => return,
+            (false, true) => fade(&mut faded, |index| FRAME_48K - index),
+            (true, false) => {
+                lane.fill = target as f64;
+                fade(&mut faded, |index| index);
+            }
+        }
         let step = 48_000.0 / f64::from(lane.rate_hz) * lane.correction(fill);
         let ring = &mut lane.ring;
-        lane.speed.feed(step, samples, |sample| {
+        lane.speed.feed(step, &faded, |sample| {
             let _ = ring.push(sample);
         });
     }
 }
 
-/// What a ring holds when the tick comes: a frame and a block of the device.
-const TARGET_S: f64 = 0.03;
+/// Multiplies each sample by `weight`, which is [`FRAME_48K`] for the whole sample.
+fn fade(samples: &mut [i16; FRAME_48K], weight: impl Fn(usize) -> usize) {
+    for (index, sample) in samples.iter_mut().enumerate() {
+        *sample = (i32::from(*sample) * weight(index) as i32 / FRAME_48K as i32) as i16;
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::level;
+
+    fn end<R>(ring: R) -> RingEnd<R> {
+        RingEnd { ring, rate_hz: 48_000, block: Arc::new(AtomicUsize::new(480)) }
+    }
+
+    #[test]
+    fn a_loudspeaker_that_stood_still_is_not_late_for_ever() {
+        let (producer, mut consumer) = rtrb::RingBuffer::new(24_000);
+        let mut rings = DeviceRings::new(None, Some(end(producer)));
+        for _ in 0..15 {
+            rings.play(&[1_000; FRAME_48K]);
+        }
+        let mut last = 0i16;
+        for tick in 0..100 {
+            rings.play(&[1_000; FRAME_48K]);
+            for _ in 0..FRAME_48K {
+                if let Ok(sample) = consumer.pop() {
+                    assert!((sample - last).abs() < 50 || tick == 0, "{last} {sample}");
+                    last = sample;
+                }
+            }
+        }
+        assert!(consumer.slots() < 3_000, "{}", consumer.slots());
+    }
+
+    #[test]
+    fn a_device_with_large_blocks_gets_a_larger_reserve() {
+        let (_producer, consumer) = rtrb::RingBuffer::<i16>::new(9_600);
+        let lane = Lane::new(end(consumer));
+        assert!((lane.target() - 1_440.0).abs() < 1.0);
+        lane.block.store(2_048, Relaxed);
+        assert!((lane.target() - 3_008.0).abs() < 1.0);
+    }
 
     #[test]
     fn a_file_waits_for_a_listener_plays_once_and_is_silent_after() {
@@ -162,7 +231,7 @@ mod tests {
     fn a_microphone_whose_clock_is_off_loses_nothing() {
         for block in [478, 480, 482] {
             let (mut producer, consumer) = rtrb::RingBuffer::new(9_600);
-            let mut rings = DeviceRings::new(Some((consumer, 48_000)), None);
+            let mut rings = DeviceRings::new(Some(end(consumer)), None);
             let mut tone = Tone::new(440.0);
             let mut quiet = 0;
             let mut out = [0; FRAME_48K];
@@ -185,7 +254,7 @@ mod tests {
     fn a_loudspeaker_whose_clock_is_off_neither_starves_nor_overflows() {
         for block in [478usize, 480, 482] {
             let (producer, mut consumer) = rtrb::RingBuffer::new(9_600);
-            let mut rings = DeviceRings::new(None, Some((producer, 48_000)));
+            let mut rings = DeviceRings::new(None, Some(end(producer)));
             let mut starved = 0;
             for tick in 0..3_000 {
                 rings.play(&[100; FRAME_48K]);

@@ -21,26 +21,36 @@ pub(super) fn read(path: &Path) -> Result<Vec<i16>, MediaError> {
         |reason: hound::Error| MediaError::Play { path: path.into(), reason: reason.to_string() };
     let reader = hound::WavReader::open(path).map_err(failed)?;
     let spec = reader.spec();
+    let mut broken = None;
     let samples: Vec<f32> = match spec.sample_format {
-        hound::SampleFormat::Float => {
-            let samples = reader.into_samples::<f32>();
-            samples.collect::<Result<_, _>>().map_err(failed)?
-        }
+        hound::SampleFormat::Float => until_broken(reader.into_samples::<f32>(), &mut broken),
         hound::SampleFormat::Int => {
             let scale = (1u64 << (u32::from(spec.bits_per_sample).clamp(1, 32) - 1)) as f32;
-            let samples = reader.into_samples::<i32>();
-            samples
-                .map(|sample| sample.map(|sample| sample as f32 / scale))
-                .collect::<Result<_, _>>()
-                .map_err(failed)?
+            let samples = until_broken(reader.into_samples::<i32>(), &mut broken);
+            samples.into_iter().map(|sample| sample as f32 / scale).collect()
         }
     };
+    if samples.is_empty() {
+        let reason = broken.map_or_else(|| "there is no sound in it".to_owned(), |e| e.to_string());
+        return Err(MediaError::Play { path: path.into(), reason });
+    }
+    if let Some(error) = broken {
+        tracing::warn!(%error, "the file to play ends early");
+    }
     let channels = usize::from(spec.channels.max(1));
     let mono: Vec<i16> = samples
         .chunks_exact(channels)
         .map(|each| (each.iter().sum::<f32>() / channels as f32 * 32_768.0).round() as i16)
         .collect();
     Ok(recording_to_48k(&mono, spec.sample_rate))
+}
+
+/// What can be read: a file that was cut off is played as far as it goes.
+fn until_broken<S>(
+    samples: impl Iterator<Item = Result<S, hound::Error>>,
+    broken: &mut Option<hound::Error>,
+) -> Vec<S> {
+    samples.map_while(|sample| sample.map_err(|error| *broken = Some(error)).ok()).collect()
 }
 
 /// Writes a file while it is being heard. The header is right every half second, so a killed process
@@ -141,6 +151,28 @@ mod tests {
         assert!((samples.len() as i64 - 48_000).abs() < 3);
         assert!((level::dbov(&samples) + 20.0).abs() < 0.1);
         assert!(read(&folder.path().join("none.wav")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_played_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.wav");
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        for _ in 0..4_800 {
+            writer.write_sample(1_000i16).unwrap();
+        }
+        writer.finalize().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..44 + 2_001]).unwrap();
+        assert_eq!(read(&path).unwrap(), [1_000; 1_000]);
+        std::fs::write(&path, &whole[..44]).unwrap();
+        assert!(read(&path).is_err());
     }
 
     #[test]

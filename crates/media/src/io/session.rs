@@ -110,8 +110,13 @@ pub enum MediaEvent {
         /// What the system said.
         reason: String,
     },
-    /// The sound device works again.
-    DeviceRestored,
+    /// Which devices are open, at the start and whenever that changes.
+    Devices {
+        /// The name of the microphone, or why there is none.
+        microphone: Result<String, String>,
+        /// The name of the loudspeaker, or why there is none.
+        speaker: Result<String, String>,
+    },
     /// A key was pressed on a phone (RFC 4733).
     Digit {
         /// Who pressed it.
