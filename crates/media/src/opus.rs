@@ -48,10 +48,10 @@ impl Settings {
 
     fn bandwidth(self) -> Bandwidth {
         match self.playback_rate_hz {
-            ..=8_000 => Bandwidth::Narrowband,
-            ..=12_000 => Bandwidth::Mediumband,
-            ..=16_000 => Bandwidth::Wideband,
-            ..=24_000 => Bandwidth::Superwideband,
+            0..=8_000 => Bandwidth::Narrowband,
+            8_001..=12_000 => Bandwidth::Mediumband,
+            12_001..=16_000 => Bandwidth::Wideband,
+            16_001..=24_000 => Bandwidth::Superwideband,
             _ => Bandwidth::Fullband,
         }
     }

@@ -157,24 +157,43 @@ pub fn recording_to_48k(samples: &[i16], rate_hz: u32) -> Vec<i16> {
     let ratio = f64::from(rate_hz) / 48_000.0;
     // Input samples per zero crossing of the sinc: wider when the rate goes down.
     let stretch = ratio.max(1.0);
-    let half = (ZERO_CROSSINGS * stretch).ceil();
+    let half = (ZERO_CROSSINGS * stretch).ceil() as i64;
+    // The output meets the input at so many different places only.
+    let phases = 48_000 / gcd(rate_hz, 48_000);
+    let table: Vec<Vec<f32>> = (0..phases)
+        .map(|phase| {
+            let past = u64::from(phase) * u64::from(rate_hz) % 48_000;
+            filter(past as f64 / 48_000.0, stretch, half)
+        })
+        .collect();
     let length = (samples.len() as f64 / ratio).floor() as usize;
     (0..length)
         .map(|index| {
-            let centre = index as f64 * ratio;
-            let from = (centre - half).ceil().max(0.0) as usize;
-            let to = ((centre + half).floor() as usize).min(samples.len() - 1);
-            let (mut sum, mut weight) = (0.0, 0.0);
-            for (place, sample) in samples.iter().enumerate().take(to + 1).skip(from) {
-                let distance = (place as f64 - centre) / stretch;
-                let window = 0.5 + 0.5 * (PI * distance / ZERO_CROSSINGS).cos();
-                let tap = sinc(distance) * window;
-                sum += tap * f64::from(*sample);
-                weight += tap;
-            }
-            if weight.abs() < 1e-6 { 0 } else { (sum / weight).round() as i16 }
+            let taps = &table[index % phases as usize];
+            let first = (index as u64 * u64::from(rate_hz) / 48_000) as i64 - half;
+            let from = first.clamp(0, samples.len() as i64) as usize;
+            let taps = &taps[(from as i64 - first) as usize..];
+            let pairs = samples[from..].iter().zip(taps);
+            pairs.map(|(sample, tap)| f32::from(*sample) * tap).sum::<f32>().round() as i16
         })
         .collect()
+}
+
+/// Taps for an output sample that lies `inside` (0 to 1) after an input sample, from `half` samples before that.
+fn filter(inside: f64, stretch: f64, half: i64) -> Vec<f32> {
+    let taps: Vec<f64> = (-half..=half + 1)
+        .map(|place| {
+            let distance = (place as f64 - inside) / stretch;
+            let window = 0.5 + 0.5 * (PI * (distance / ZERO_CROSSINGS).clamp(-1.0, 1.0)).cos();
+            sinc(distance) * window
+        })
+        .collect();
+    let gain: f64 = taps.iter().sum();
+    taps.iter().map(|tap| (tap / gain) as f32).collect()
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Samples of 20 ms at 8 kHz.

@@ -15,7 +15,7 @@ use crate::{
 /// Where his sound comes from.
 pub(super) enum Source {
     Device,
-    File { samples: Vec<i16>, at: usize },
+    File(Player),
     Silence,
     Tone(Tone),
 }
@@ -33,16 +33,39 @@ impl Source {
                 Some(rings) => rings.capture(out),
                 None => out.fill(0),
             },
-            Self::File { samples, at } if started => {
-                let rest = &samples[*at..];
-                let length = rest.len().min(FRAME_48K);
-                out[..length].copy_from_slice(&rest[..length]);
-                out[length..].fill(0);
-                *at += length;
-            }
-            Self::File { .. } | Self::Silence => out.fill(0),
+            Self::File(player) if started => player.fill(out),
+            Self::File(_) | Self::Silence => out.fill(0),
             Self::Tone(tone) => tone.fill(out),
         }
+    }
+}
+
+/// A file on its way from the thread that reads it.
+pub(super) struct Player {
+    /// Brings the whole sound once.
+    coming: Consumer<Vec<i16>>,
+    samples: Vec<i16>,
+    at: usize,
+}
+
+impl Player {
+    pub(super) fn new(coming: Consumer<Vec<i16>>) -> Self {
+        Self { coming, samples: Vec::new(), at: 0 }
+    }
+
+    /// Silence until the sound is there and after its end.
+    fn fill(&mut self, out: &mut [i16; FRAME_48K]) {
+        // What is replaced is empty and owns no memory.
+        if self.samples.is_empty()
+            && let Ok(samples) = self.coming.pop()
+        {
+            self.samples = samples;
+        }
+        let rest = &self.samples[self.at..];
+        let length = rest.len().min(FRAME_48K);
+        out[..length].copy_from_slice(&rest[..length]);
+        out[length..].fill(0);
+        self.at += length;
     }
 }
 
@@ -215,8 +238,13 @@ mod tests {
 
     #[test]
     fn a_file_waits_for_a_listener_plays_once_and_is_silent_after() {
-        let mut source = Source::File { samples: vec![7; 1_000], at: 0 };
+        let (mut file, coming) = rtrb::RingBuffer::new(1);
+        let mut source = Source::File(Player::new(coming));
         let mut out = [1; FRAME_48K];
+        // It is still being read.
+        source.fill(true, None, &mut out);
+        assert_eq!(out, [0; FRAME_48K]);
+        file.push(vec![7; 1_000]).unwrap();
         source.fill(false, None, &mut out);
         assert_eq!(out, [0; FRAME_48K]);
         source.fill(true, None, &mut out);

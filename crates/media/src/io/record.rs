@@ -12,11 +12,30 @@ use std::{
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::MediaError;
+use super::{MediaError, local::Player};
 use crate::resample::recording_to_48k;
 
+/// Begins to read a WAV file, on a thread of its own: a long one takes seconds. What is wrong with the file as a whole
+/// is told at once.
+pub(super) fn play(path: &Path) -> Result<Player, MediaError> {
+    let failed = |reason: String| MediaError::Play { path: path.into(), reason };
+    let reader = hound::WavReader::open(path).map_err(|error| failed(error.to_string()))?;
+    if reader.len() == 0 {
+        return Err(failed("there is no sound in it".to_owned()));
+    }
+    drop(reader);
+    let (mut file, coming) = RingBuffer::new(1);
+    let path = path.to_owned();
+    thread::Builder::new().name("play".to_owned()).spawn(move || match read(&path) {
+        // Nobody waits for it any more when the session is over.
+        Ok(samples) => drop(file.push(samples)),
+        Err(error) => tracing::warn!(%error, "nothing is played"),
+    })?;
+    Ok(Player::new(coming))
+}
+
 /// Reads a WAV file of any rate, width and number of channels as 48 kHz mono.
-pub(super) fn read(path: &Path) -> Result<Vec<i16>, MediaError> {
+fn read(path: &Path) -> Result<Vec<i16>, MediaError> {
     let failed =
         |reason: hound::Error| MediaError::Play { path: path.into(), reason: reason.to_string() };
     let reader = hound::WavReader::open(path).map_err(failed)?;

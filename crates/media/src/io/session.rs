@@ -198,7 +198,7 @@ impl Session {
     pub fn start(config: SessionConfig) -> Result<Self, MediaError> {
         let source = match &config.audio {
             AudioKind::Device => Source::Device,
-            AudioKind::File(path) => Source::File { samples: record::read(path)?, at: 0 },
+            AudioKind::File(path) => Source::File(record::play(path)?),
             AudioKind::Silence => Source::Silence,
             AudioKind::Tone { hz } => Source::Tone(Tone::new(*hz)),
         };
