@@ -85,6 +85,13 @@ pub struct Audio {
     pub sent_late: usize,
 }
 
+impl Audio {
+    /// Pauses that only the server can have made.
+    pub fn own_gaps(&self) -> usize {
+        self.arrival_gaps.saturating_sub(self.arrival_gaps_held_up)
+    }
+}
+
 /// How the texts went.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Chat {

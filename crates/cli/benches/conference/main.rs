@@ -97,5 +97,10 @@ fn measure(options: &Options) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("\nAll figures: {}", path.display());
     }
+    // A figure that is worse is for the reader to judge; sound that stops is a failure.
+    for run in all.iter().filter(|run| run.participants <= 100) {
+        let gaps = run.host.as_ref().map_or(0, |host| host.audio.own_gaps());
+        ensure!(gaps == 0, "{gaps} gaps of more than 40 ms with {} participants", run.participants);
+    }
     Ok(())
 }
