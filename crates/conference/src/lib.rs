@@ -19,6 +19,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 pub use chat::MAX_TEXT;
+pub use chat::body::{Body as TextBody, read as read_text};
 pub use command::{Command, MediaState, Token};
 pub use effect::{Effect, MixerAct, SipAct};
 pub use event::{

@@ -15,8 +15,8 @@ use crate::chat::MAX_TEXT;
 use crate::focus::entity_of;
 use crate::info::read::{Known, Taken};
 use crate::{
-    ChatAbility, Command, DeliveryState, Effect, Event, MediaState, MessageId, MixerAct, Now,
-    Participant, ParticipantId, ParticipantState, SipAct, Timer, Token, name, words,
+    ChatAbility, Command, Effect, Event, MediaState, MessageId, MixerAct, Now, Participant,
+    ParticipantId, ParticipantState, SipAct, Timer, Token, name, words,
 };
 
 /// Parts of a text are waited for this long after the last one.
@@ -144,6 +144,7 @@ impl Member {
         let call = self.settings.call;
         match command {
             Command::End => {
+                self.give_up_texts();
                 if self.connected {
                     self.sip(SipAct::HangUp { call, reason: None });
                 } else if self.settings.dialled_by_us {
@@ -440,6 +441,7 @@ impl Member {
             (Ok(uri), Some(own)) => uri.same_address(own) && uri.port == own.port,
             _ => false,
         };
+        let own_muted = self.people.get(&OWN).is_some_and(|own| own.muted);
         let people = self.known.people();
         let mut present = Vec::new();
         for seen in &people {
@@ -470,7 +472,8 @@ impl Member {
                 is_host: seen.is_host,
                 state,
                 reason: String::new(),
-                muted: seen.is_muted,
+                // Whether we are muted nobody knows better than we.
+                muted: if id == OWN { own_muted } else { seen.is_muted },
                 chat,
                 agent: None,
             };
@@ -510,11 +513,7 @@ impl Member {
     fn over(&mut self, reason: String) {
         self.connected = false;
         self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call: self.settings.call }));
-        let open: Vec<MessageId> = self.queue.drain(..).map(|outgoing| outgoing.line).collect();
-        self.in_flight = None;
-        for line in open {
-            self.delivered(line, DeliveryState::Left, None, String::new());
-        }
+        self.give_up_texts();
         self.tell(Event::Ended { reason });
     }
 }

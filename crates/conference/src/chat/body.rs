@@ -6,20 +6,25 @@ use super::MAX_TEXT;
 
 /// What a MESSAGE holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Body {
+pub enum Body {
     /// A text for people.
     Text(String),
     /// Nothing for people: empty, a typing mark, a delivery report.
     Nothing,
     /// To be refused.
-    Refused { status: StatusCode, headers: Vec<(&'static str, String)> },
+    Refused {
+        /// With what.
+        status: StatusCode,
+        /// Further headers of that answer: name and value.
+        headers: Vec<(&'static str, String)>,
+    },
 }
 
 /// Types that are taken and shown to nobody.
 const SILENT: [&str; 2] = ["application/im-iscomposing+xml", "message/imdn+xml"];
 
-/// Reads one.
-pub(crate) fn read(request: &Request) -> Body {
+/// Reads the body of a MESSAGE, whoever it is for.
+pub fn read(request: &Request) -> Body {
     let refuse = |status, headers| Body::Refused { status, headers };
     let encoding = request.headers.get("Content-Encoding").unwrap_or("identity");
     if !encoding.eq_ignore_ascii_case("identity") {

@@ -129,10 +129,8 @@ impl Member {
         }
         let Some(outgoing) = self.queue.pop_front() else { return };
         let line = outgoing.line;
+        self.placed(line, outgoing.reference);
         if code.is_some_and(StatusCode::is_success) {
-            if let Some(reference) = outgoing.reference {
-                self.tell(Event::Accepted { reference, id: line, seq: None });
-            }
             self.delivered(
                 line,
                 DeliveryState::Accepted,
@@ -151,6 +149,23 @@ impl Member {
             self.delivered(line, DeliveryState::Failed, code, reason);
         }
         self.send_next();
+    }
+
+    /// What was not taken when the call ended.
+    pub(super) fn give_up_texts(&mut self) {
+        self.in_flight = None;
+        let open: Vec<Outgoing> = self.queue.drain(..).collect();
+        for Outgoing { line, reference, .. } in open {
+            self.placed(line, reference);
+            self.delivered(line, DeliveryState::Left, None, String::new());
+        }
+    }
+
+    /// Every line is answered under its reference, also one that then reaches nobody: its delivery says so.
+    pub(super) fn placed(&mut self, id: MessageId, reference: Option<String>) {
+        if let Some(reference) = reference {
+            self.tell(Event::Accepted { reference, id, seq: None });
+        }
     }
 
     pub(super) fn delivered(
