@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use sip_core::{AnyUri, NameAddr, Uri};
 use thiserror::Error;
 
+use crate::{Settings, notice};
+
 /// Why something typed is no address that can be called.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum AddressError {
@@ -97,6 +99,15 @@ fn check(uri: Uri) -> Result<Uri, AddressError> {
 pub fn user_of_name(name: &str) -> String {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     if plain.is_empty() { "parlour".to_owned() } else { plain.to_ascii_lowercase() }
+}
+
+/// Whether conference and host can be told apart by their addresses.
+pub(crate) fn conference_user(settings: &Settings) -> Result<(), String> {
+    match &settings.conference_user {
+        Some(user) if user.is_empty() => Err(notice::no_conference_user()),
+        Some(user) if *user == settings.user => Err(notice::conference_is_user(user)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The address by which others reach us: the bound one, or the one that the default route leaves from.

@@ -1,19 +1,21 @@
 //! The engine's loop: it routes between sockets, endpoint, session, media and the user. `actor/commands` does what the
-//! user wants, `actor/events` what happened on the wire, `actor/effects` what the session wants.
+//! user wants, `actor/events` what happened on the wire, `actor/effects` what the session wants, `actor/lifetime` what
+//! begins and ends with a session and with the engine.
 
 mod commands;
 mod effects;
 mod events;
+mod lifetime;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use media::io::{MediaEvent, Session as Sound, SessionConfig};
+use media::io::{MediaEvent, Session as Sound};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sip_core::{
-    CallKey, DnsAnswer, Endpoint, Input, NameAddr, Output, PendingMessage, PendingSubscribe,
+    CallKey, DnsAnswer, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe,
     RequestId, Transport, Uri,
 };
 use sip_net::{BindError, Driver, Received};
@@ -22,17 +24,15 @@ use tokio::sync::{Notify, mpsc};
 use crate::calls::Calls;
 use crate::journal::Journal;
 use crate::session::Session;
-use crate::{
-    CallRecord, Command, Event, IncomingId, Levels, RecordKind, Settings, accounts, notice,
-};
+use crate::{CallRecord, Command, Event, IncomingId, Levels, Settings, accounts, notice};
 
 /// Levels are told at most this often.
 const LEVEL_TICK: Duration = Duration::from_millis(50);
-/// BYEs and their answers get this long when the engine ends.
-const FAREWELL: Duration = Duration::from_millis(700);
 
 /// A host was looked up for a call.
 struct Found {
+    /// The generation it was asked in: the answer to a question of an earlier one is nobody's any more.
+    generation: u64,
     purpose: Purpose,
     answer: DnsAnswer,
 }
@@ -48,15 +48,22 @@ enum Purpose {
 /// A call that rings here.
 struct Ringing {
     call: CallKey,
+    /// Who calls; the address with its port.
+    peer: NameAddr,
     name: String,
     uri: String,
     since: i64,
+    /// The way its INVITE came by, and what its Contact says: where a text in reply goes.
+    flow: Flow,
+    contact: Option<Uri>,
 }
 
 /// What will be written into the history when the session ends.
 struct Story {
     record: CallRecord,
     connected: Option<Instant>,
+    /// Entities of those who were connected at some time, besides ourselves.
+    people: BTreeSet<String>,
 }
 
 struct Actor {
@@ -68,6 +75,10 @@ struct Actor {
     levels: Arc<Mutex<Levels>>,
     calls: Calls,
     session: Option<Session>,
+    /// Counts sessions and calls about to be made; see [`Found`].
+    generation: u64,
+    /// A call of the user's waits for the address of its host.
+    looks_up: bool,
     /// What the endpoint told and nobody has looked at yet.
     waiting: VecDeque<sip_core::Event>,
     sound: Option<Sound>,
@@ -77,6 +88,8 @@ struct Actor {
     next_incoming: u32,
     next_line: u64,
     messages: BTreeMap<RequestId, PendingMessage>,
+    /// Texts in reply to calls that were declined, by whom they are for.
+    replies: BTreeMap<RequestId, String>,
     subscribes: BTreeMap<RequestId, PendingSubscribe>,
     found: mpsc::UnboundedSender<Found>,
     journal: Journal,
@@ -92,10 +105,14 @@ pub(crate) async fn run(
     levels: Arc<Mutex<Levels>>,
     quit: Arc<Notify>,
 ) {
-    let (driver, hint) = match bind(&settings).await {
+    let bound = match accounts::conference_user(&settings) {
+        Ok(()) => bind(&settings).await.map_err(|error| notice::cannot_listen(&error)),
+        Err(text) => Err(text),
+    };
+    let (driver, hint) = match bound {
         Ok(bound) => bound,
-        Err(error) => {
-            let _ = events.send(Event::Fatal { text: notice::cannot_listen(&error) });
+        Err(text) => {
+            let _ = events.send(Event::Fatal { text });
             return;
         }
     };
@@ -177,6 +194,8 @@ impl Actor {
             levels,
             calls: Calls::default(),
             session: None,
+            generation: 0,
+            looks_up: false,
             waiting: VecDeque::new(),
             sound: None,
             muted: false,
@@ -185,6 +204,7 @@ impl Actor {
             next_incoming: 0,
             next_line: 1 << 40,
             messages: BTreeMap::new(),
+            replies: BTreeMap::new(),
             subscribes: BTreeMap::new(),
             found,
             journal,
@@ -297,84 +317,10 @@ impl Actor {
         let mut levels_dbov = vec![(session.own_id(), now.local_dbov)];
         for (call, leg) in self.calls.legs() {
             let level = now.legs.iter().find(|(id, _)| *id == leg).map(|(_, level)| *level);
-            if let (Some(participant), Some(level)) = (session.participant_of(call), level) {
+            if let (Some(participant), Some(level)) = (session.heard_in(call), level) {
                 levels_dbov.push((participant, level));
             }
         }
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { levels_dbov };
-    }
-
-    /// Sound for a new session. Without it the call goes on in text.
-    fn start_sound(&mut self) {
-        self.muted = false;
-        let config = SessionConfig {
-            audio: self.settings.audio.clone(),
-            record: self.settings.record.clone(),
-        };
-        match Sound::start(config) {
-            // The devices are told by an event, once the sound system has answered.
-            Ok(sound) => self.sound = Some(sound),
-            Err(error) => self.notice(notice::no_sound(&error)),
-        }
-    }
-
-    /// The session is over: everything that belonged to it goes.
-    fn end_session(&mut self, reason: String) {
-        let Some(session) = self.session.take() else { return };
-        if let Session::Hosted(focus) = &session {
-            let user = focus.uri().user_unescaped().unwrap_or_default();
-            self.endpoint.unserve(&user);
-        }
-        self.write_story(&session, &reason);
-        for call in self.calls.ids() {
-            let rings = self.ringing.values().any(|ringing| ringing.call == call);
-            if !rings {
-                self.hang_up(call, None);
-                self.calls.remove(call, self.sound.as_mut());
-            }
-        }
-        if let Some(sound) = self.sound.take() {
-            sound.stop();
-        }
-        *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels::default();
-        self.tell(Event::Ended { reason });
-    }
-
-    fn write_story(&mut self, session: &Session, reason: &str) {
-        let Some(Story { mut record, connected }) = self.story.take() else { return };
-        let people = session.people();
-        record.people = people.len() as u32;
-        record.duration = connected.map(|at| at.elapsed()).unwrap_or_default();
-        if connected.is_none() && record.kind == RecordKind::Outgoing {
-            reason.clone_into(&mut record.reason);
-        }
-        self.journal.add(record);
-    }
-
-    async fn farewell(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.handle_command(conference::Command::End);
-        }
-        for id in self.ringing.keys().copied().collect::<Vec<_>>() {
-            self.decline(id, None);
-        }
-        self.pump();
-        self.end_session("You left".to_owned());
-        self.pump();
-        let end = Instant::now() + FAREWELL;
-        while self.endpoint.load().0 > 0 && Instant::now() < end {
-            let wake = self.next_wake().unwrap_or(end).min(end);
-            tokio::select! {
-                received = self.driver.receive() => match received {
-                    Some(received) => self.receive(received),
-                    None => return,
-                },
-                () = sleep_until(Some(wake)) => self.timeout(),
-            }
-            self.pump();
-            if self.endpoint.is_quiet() {
-                return;
-            }
-        }
     }
 }

@@ -69,6 +69,19 @@ pub fn start(settings: Settings) -> (Handle, Events) {
     (handle, Events(told))
 }
 
+/// Whether that file can be played and that one be written, in words where not. A session with one that cannot goes on
+/// without it; a program that nobody watches rather says so before it starts. The record file is begun anew.
+pub fn check_sound(settings: &Settings) -> Result<(), String> {
+    let audio = match &settings.audio {
+        AudioKind::Device => AudioKind::Silence,
+        audio => audio.clone(),
+    };
+    let config = media::io::SessionConfig { audio, record: settings.record.clone() };
+    media::io::Session::start(config)
+        .map(media::io::Session::stop)
+        .map_err(|error| notice::no_sound(&error))
+}
+
 impl Handle {
     /// Hands a command over; gives it back where that is not possible now.
     pub fn try_send(&self, command: Command) -> Result<(), Full> {

@@ -24,6 +24,46 @@ pub(crate) fn no_sound(error: &dyn Display) -> String {
     format!("There is no sound in this call: {error}.")
 }
 
+pub(crate) fn not_played(error: &dyn Display) -> String {
+    format!("Nobody hears anything from you: {error}. Choose another file, then call again.")
+}
+
+pub(crate) fn not_recorded(error: &dyn Display) -> String {
+    format!("Nothing is recorded: {error}. Choose another file, then call again.")
+}
+
+pub(crate) fn not_taken(name: &str) -> String {
+    format!("The conference could not take {name}'s call.")
+}
+
+pub(crate) fn not_answered() -> String {
+    "Parlour was closed before you answered".to_owned()
+}
+
+pub(crate) fn text_not_sent(name: &str) -> String {
+    format!("Your text did not reach {name}. Call back instead.")
+}
+
+pub(crate) fn text_not_taken(name: &str, code: u16) -> String {
+    match code {
+        405 | 406 | 415 | 501 => {
+            format!("{name}'s phone cannot show text messages. ({code})")
+        }
+        code => format!("{name} did not get your text. ({code})"),
+    }
+}
+
+pub(crate) fn conference_is_user(user: &str) -> String {
+    format!(
+        "The conference and its host cannot both be called {user:?}: nobody could reach the host. \
+         Choose another name for the conference."
+    )
+}
+
+pub(crate) fn no_conference_user() -> String {
+    "The name of the conference is empty. Choose one, or leave it out.".to_owned()
+}
+
 pub(crate) fn no_format(name: &str) -> String {
     format!(
         "{name}'s phone and this computer share no audio format (offered opus, PCMU, PCMA). (488)"
@@ -40,6 +80,13 @@ pub(crate) fn no_session() -> String {
 
 pub(crate) fn only_host() -> String {
     "Only the host of a conference can invite or remove people.".to_owned()
+}
+
+pub(crate) fn history_set_aside(error: &dyn Display, now_at: &std::path::Path) -> String {
+    format!(
+        "The list of recent calls was damaged ({error}). It begins anew; the old file is kept as {}.",
+        now_at.display()
+    )
 }
 
 pub(crate) fn history_unusable(error: &dyn Display) -> String {

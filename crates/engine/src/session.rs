@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use conference::{Command, Effect, Focus, Member, Now, Participant, ParticipantId, Timer};
+use conference::{Command, Effect, Focus, Member, Now, ParticipantId, Timer};
 use sip_core::CallKey;
 
 use crate::SessionKind;
@@ -59,9 +59,11 @@ impl Session {
         }
     }
 
-    pub(crate) fn participant_of(&self, call: CallKey) -> Option<ParticipantId> {
+    /// Who alone is heard in a call. In the call to another's focus that is nobody: it carries the whole mix.
+    pub(crate) fn heard_in(&self, call: CallKey) -> Option<ParticipantId> {
         match self {
             Self::Hosted(focus) => focus.participant_of(call),
+            Self::Called { member, .. } if member.is_conference().is_some() => None,
             Self::Called { member, .. } => member.participant_of(call),
         }
     }
@@ -71,15 +73,6 @@ impl Session {
             Self::Hosted(focus) => focus.own_id(),
             Self::Called { member, .. } => member.own_id(),
         }
-    }
-
-    /// Everybody but us who was ever connected.
-    pub(crate) fn people(&self) -> Vec<Participant> {
-        let all: Vec<Participant> = match self {
-            Self::Hosted(focus) => focus.roster().cloned().collect(),
-            Self::Called { member, .. } => member.roster().cloned().collect(),
-        };
-        all.into_iter().filter(|person| !person.is_self).collect()
     }
 }
 

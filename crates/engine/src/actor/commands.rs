@@ -6,12 +6,11 @@ use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::RngCore;
 use sip_core::{AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, Transport, Uri};
 
-use super::{Actor, Found, Purpose, Story};
+use super::lifetime::record;
+use super::{Actor, Found, Purpose, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
-use crate::{
-    CallRecord, Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target,
-};
+use crate::{Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target};
 
 /// The most people in a conference beside its host.
 const CAPACITY: usize = 300;
@@ -65,8 +64,15 @@ impl Actor {
     }
 
     fn host(&mut self, subject: String, invite: Vec<String>) {
-        self.leave();
-        self.drain_effects();
+        let unusable =
+            invite.iter().filter_map(|uri| parse_target(uri).err().map(|why| (uri, why)));
+        let unusable: Vec<String> = unusable.map(|(uri, why)| format!("{uri}: {why}")).collect();
+        // A slip of the pen ends no conference: only an order that can be carried out whole does.
+        if self.session.is_some() && !unusable.is_empty() {
+            unusable.into_iter().for_each(|text| self.notice(text));
+            return;
+        }
+        self.make_room();
         let user = self
             .settings
             .conference_user
@@ -118,38 +124,49 @@ impl Actor {
     fn call(&mut self, text: &str) {
         match parse_target(text) {
             Ok((target, _)) => {
-                self.leave();
-                self.drain_effects();
+                self.make_room();
+                self.looks_up = true;
                 self.look_up(target.clone(), Purpose::Call { target });
             }
             Err(error) => {
-                self.notice(format!("{text}: {error}"));
-                self.tell(Event::Ended { reason: format!("{text}: {error}") });
+                let text = format!("{text}: {error}");
+                if self.session.is_some() || self.looks_up {
+                    self.notice(text);
+                } else {
+                    self.tell(Event::Ended { reason: text });
+                }
             }
         }
     }
 
     pub(super) fn look_up(&self, target: Uri, purpose: Purpose) {
         let (found, listen) = (self.found.clone(), self.driver.address());
+        let generation = self.generation;
         tokio::spawn(async move {
             let port = target.port.unwrap_or(5060);
             let host =
                 target.host.ip().map_or_else(|| target.host.to_string(), |ip| ip.to_string());
             let answer = sip_net::resolve(&host, port, listen).await;
-            let _ = found.send(Found { purpose, answer });
+            let _ = found.send(Found { generation, purpose, answer });
         });
     }
 
     pub(super) fn looked_up(&mut self, found: Found) {
+        if found.generation != self.generation {
+            return;
+        }
         let target = found.answer.targets.first().copied();
         match found.purpose {
-            Purpose::Call { target: uri } => match target {
-                Some(way) => self.call_at(uri, way),
-                None => {
-                    let reason = notice::not_found(&uri.host.to_string());
-                    self.tell(Event::Ended { reason });
+            Purpose::Call { target: uri } => {
+                self.looks_up = false;
+                match target {
+                    Some(way) => self.call_at(uri, way),
+                    None => {
+                        let reason = notice::not_found(&uri.host.to_string());
+                        self.tell(Event::Ended { reason });
+                    }
                 }
-            },
+            }
             Purpose::Dial { act } => self.dial_at(*act, target),
         }
     }
@@ -211,22 +228,20 @@ impl Actor {
         sip_core::Contact { user: self.settings.user.clone(), is_focus: false }
     }
 
-    pub(super) fn begin_story(&mut self, kind: RecordKind, uri: String, name: String) {
-        let record = CallRecord {
-            id: 0,
-            uri,
-            name,
-            kind,
-            started_unix: unix_now(),
-            duration: Default::default(),
-            people: 0,
-            messages: 0,
-            reason: String::new(),
-        };
-        self.story = Some(Story { record, connected: None });
+    /// Ends whatever the user is in: a session, or a call whose host is still looked up.
+    pub(super) fn leave(&mut self) {
+        if self.looks_up {
+            self.make_room();
+            self.tell(Event::Ended { reason: "You left".to_owned() });
+        } else {
+            self.make_room();
+        }
     }
 
-    fn leave(&mut self) {
+    /// As [`Self::leave`], for something that takes its place: of a call that was not yet made nobody needs to hear.
+    fn make_room(&mut self) {
+        self.generation += 1;
+        self.looks_up = false;
         if let Some(session) = &mut self.session {
             session.handle_command(conference::Command::End);
             self.drain_effects();
@@ -246,16 +261,15 @@ impl Actor {
     }
 
     fn answer(&mut self, incoming: IncomingId) {
+        if !self.ringing.contains_key(&incoming) {
+            return;
+        }
+        // It goes on ringing until the session before is over: what belongs to that one is hung up upon.
+        self.make_room();
         let Some(ringing) = self.ringing.remove(&incoming) else { return };
-        self.leave();
-        self.drain_effects();
-        let Ok(peer) = NameAddr::parse(&format!("<{}>", ringing.uri)) else { return };
-        let peer = NameAddr {
-            display: Some(ringing.name.clone()).filter(|name| !name.is_empty()),
-            ..peer
-        };
-        self.begin_story(RecordKind::Incoming, ringing.uri, ringing.name);
         let call = ringing.call;
+        let peer = ringing.peer.clone();
+        self.begin_story(RecordKind::Incoming, ringing.uri, ringing.name);
         self.begin_call(MemberSettings { own: self.own.clone(), peer, call, dialled_by_us: false });
         self.accept(call, self.own_contact());
         self.tell(Event::IncomingGone { incoming, reason: String::new(), missed: false });
@@ -268,47 +282,67 @@ impl Actor {
         }
         let Some(ringing) = self.ringing.remove(&incoming) else { return };
         self.tell_focus(conference::Command::Admit { call: ringing.call });
-        self.tell(Event::IncomingGone { incoming, reason: String::new(), missed: false });
+        self.drain_effects();
+        let taken = self.calls.get_mut(ringing.call).is_some();
+        let reason = if taken { String::new() } else { notice::not_taken(ringing.shown()) };
+        self.tell(Event::IncomingGone { incoming, reason, missed: false });
     }
 
-    pub(super) fn decline(&mut self, incoming: IncomingId, text: Option<String>) {
-        let Some(ringing) = self.ringing.remove(&incoming) else { return };
-        let now = Instant::now();
+    fn decline(&mut self, incoming: IncomingId, text: Option<String>) {
+        let Some(ringing) = self.refuse(incoming, Failure::DECLINE) else { return };
+        if let Some(text) = text {
+            self.reply(&ringing, &text);
+        }
+        let reason = "You declined".to_owned();
+        let mut row = record(
+            RecordKind::Incoming,
+            ringing.uri.clone(),
+            ringing.shown().to_owned(),
+            ringing.since,
+        );
+        row.reason.clone_from(&reason);
+        self.journal.add(row);
+        self.tell(Event::IncomingGone { incoming, reason, missed: false });
+    }
+
+    /// Nobody will answer it any more.
+    pub(super) fn miss(&mut self, incoming: IncomingId) {
+        let Some(ringing) = self.refuse(incoming, Failure::TEMPORARILY_UNAVAILABLE) else { return };
+        self.missed(incoming, ringing, notice::not_answered());
+    }
+
+    fn refuse(&mut self, incoming: IncomingId, failure: Failure) -> Option<Ringing> {
+        let ringing = self.ringing.remove(&incoming)?;
         if let Some(Key::Incoming(key)) = self.calls.take_key(ringing.call) {
-            self.endpoint.reject(key, Failure::DECLINE, now);
+            self.endpoint.reject(key, failure, Instant::now());
         }
         self.calls.remove(ringing.call, None);
-        if let Some(text) = text
-            && let Ok(target) = Uri::parse(&ringing.uri)
-            && let Some(ip) = target.host.ip()
-        {
-            let remote = std::net::SocketAddr::new(ip, target.port.unwrap_or(5060));
-            let bound = self.driver.address();
-            let ip = if bound.ip().is_unspecified() {
-                sip_net::local_towards(remote).unwrap_or(bound.ip())
-            } else {
-                bound.ip()
-            };
-            let way = sip_core::ResolvedTarget {
-                remote,
-                local: std::net::SocketAddr::new(ip, bound.port()),
-            };
-            let flow = self.flow(&target, way);
-            let to = NameAddr::new(None, target.bare());
-            let message = PagerMessage {
-                target,
-                flow,
-                from: self.own.clone(),
-                to,
-                content: Content::text(&text),
-            };
-            self.endpoint.pager_message(message, now);
-        }
-        self.tell(Event::IncomingGone {
-            incoming,
-            reason: "You declined".to_owned(),
-            missed: false,
-        });
+        Some(ringing)
+    }
+
+    /// A text to who was declined. It goes the way his INVITE came: his From may be an address that cannot be looked up.
+    fn reply(&mut self, ringing: &Ringing, text: &str) {
+        let from = ringing.peer.uri.as_sip();
+        let Some(target) = ringing.contact.as_ref().or(from).cloned() else {
+            self.notice(notice::text_not_sent(ringing.shown()));
+            return;
+        };
+        let message = PagerMessage {
+            flow: ringing.flow,
+            from: self.own.clone(),
+            to: NameAddr::new(None, from.unwrap_or(&target).bare()),
+            content: Content::text(text),
+            target,
+        };
+        let request = self.endpoint.pager_message(message, Instant::now());
+        self.replies.insert(request, ringing.shown().to_owned());
+    }
+}
+
+impl Ringing {
+    /// What the user knows it by.
+    pub(super) fn shown(&self) -> &str {
+        if self.name.is_empty() { &self.uri } else { &self.name }
     }
 }
 

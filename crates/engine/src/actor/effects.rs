@@ -5,12 +5,13 @@ use std::time::Instant;
 use conference::{Command as ToSession, Effect, Event as SessionEvent, MixerAct, SipAct};
 use sip_core::{
     AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, ResolvedTarget, Subscribe,
+    Uri,
 };
 
 use super::{Actor, Purpose};
 use crate::calls::{Key, first_offer};
 use crate::session::Session;
-use crate::{Event, SessionKind, notice};
+use crate::{Event, Participant, ParticipantState, SessionKind, notice};
 
 impl Actor {
     pub(super) fn drain_effects(&mut self) {
@@ -43,7 +44,7 @@ impl Actor {
                 self.tell(Event::Line(line));
             }
             SessionEvent::Notice { text } => self.notice(text),
-            SessionEvent::Participant(participant) => self.tell(Event::Participant(participant)),
+            SessionEvent::Participant(participant) => self.participant(participant),
             SessionEvent::Refused { reference, reason } => {
                 self.tell(Event::Refused { reference, reason })
             }
@@ -62,6 +63,20 @@ impl Actor {
                 }
             }
         }
+    }
+
+    fn participant(&mut self, participant: Participant) {
+        let is_here =
+            matches!(participant.state, ParticipantState::Connected | ParticipantState::OnHold);
+        if let Some(story) = &mut self.story
+            && is_here
+            && !participant.is_self
+        {
+            // Who left and came again is the same person, although the roster tells both legs apart.
+            let address = Uri::parse(&participant.entity).map(|uri| uri.bare().to_string());
+            story.people.insert(address.unwrap_or_else(|_| participant.entity.clone()));
+        }
+        self.tell(Event::Participant(participant));
     }
 
     fn act(&mut self, act: SipAct) {
@@ -118,6 +133,8 @@ impl Actor {
                 let request = self.endpoint.pager_message(message, now);
                 self.report(ToSession::Sent { token, request });
             }
+            // Who rings at our own address is the user's to answer, whatever becomes of the conference.
+            SipAct::Reject { call, .. } if self.rings_here(call) => {}
             SipAct::Reject { call, failure } => {
                 if let Some(Key::Incoming(key)) = self.calls.take_key(call) {
                     self.endpoint.reject(key, failure, now);

@@ -2,14 +2,17 @@
 
 use std::time::{Instant, SystemTime};
 
-use conference::{Line, MessageId, Recipient};
-use sip_core::{CallKey, Event as SipEvent, Failure, NameAddr, Request, StatusCode};
+use conference::{Line, MessageId, Recipient, TextBody};
+use sip_core::{
+    AnyUri, CallKey, Event as SipEvent, Failure, Flow, NameAddr, Outcome, Request, StatusCode, Uri,
+};
 
 use super::commands::unix_now;
+use super::lifetime::record;
 use super::{Actor, Ringing};
 use crate::calls::{Key, media_state};
 use crate::session::Session;
-use crate::{CallRecord, Event, IncomingId, RecordKind, SessionKind, notice};
+use crate::{Event, IncomingId, RecordKind, SessionKind, notice};
 
 impl Actor {
     pub(super) fn sip_event(&mut self, event: SipEvent) {
@@ -41,9 +44,15 @@ impl Actor {
                 self.calls.remove(call, self.sound.as_mut());
                 self.stopped_ringing(call);
             }
-            SipEvent::Completed { .. } | SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
+            SipEvent::Completed { request, outcome, .. } => {
+                if let Some(name) = self.replies.remove(&request) {
+                    self.replied(&name, &outcome);
+                }
+            }
+            SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
             SipEvent::Ended { call, .. } | SipEvent::Rejected { call, .. } => {
                 self.calls.remove(call, self.sound.as_mut());
+                self.stopped_ringing(call);
             }
             SipEvent::Invited { call, request, flow } => {
                 let id = call.key();
@@ -52,7 +61,7 @@ impl Actor {
                 let user = request.uri.as_sip().and_then(|uri| uri.user_unescaped());
                 let to_us = user.is_none() || user.as_deref() == Some(&self.settings.user);
                 if to_us {
-                    self.rings(id, &request);
+                    self.rings(id, &request, flow);
                 }
             }
             SipEvent::Message { message, request, .. } => {
@@ -119,91 +128,106 @@ impl Actor {
         }
     }
 
-    fn rings(&mut self, call: CallKey, request: &Request) {
+    fn rings(&mut self, call: CallKey, request: &Request, flow: Flow) {
         let now = Instant::now();
-        let Ok(from) = request.headers.from_header() else { return };
-        let contact =
-            request.headers.contacts().ok().and_then(|contacts| contacts.first().cloned());
+        let Ok(from) = request.headers.from_header() else {
+            self.reject(call, Failure::BAD_REQUEST);
+            return;
+        };
+        let contact = request.headers.contacts().ok().and_then(|contacts| {
+            contacts.first().and_then(|contact| contact.uri.as_sip().cloned())
+        });
         let name = from.display.as_deref().map(conference::clean_name).unwrap_or_default();
-        let shown = if name.is_empty() { from.uri.to_string() } else { name.clone() };
-        if self.settings.unattended {
-            if let Some(Key::Incoming(key)) = self.calls.take_key(call) {
-                self.endpoint.reject(key, Failure::BUSY_HERE, now);
+        // The address with its port: where a call back goes.
+        let address = match (from.uri, &contact) {
+            (AnyUri::Sip(uri), Some(contact)) if uri.port.is_none() && uri.host == contact.host => {
+                AnyUri::Sip(Uri { port: contact.port, ..uri.bare() })
             }
-            self.calls.remove(call, None);
-            self.notice(notice::missed(&shown));
+            (uri, _) => uri,
+        };
+        let ringing = Ringing {
+            call,
+            uri: address.to_string(),
+            peer: NameAddr::new(Some(name.as_str()).filter(|name| !name.is_empty()), address),
+            name,
+            since: unix_now(),
+            flow,
+            contact,
+        };
+        if self.settings.unattended {
+            self.reject(call, Failure::BUSY_HERE);
+            self.notice(notice::missed(ringing.shown()));
+            self.record_missed(&ringing);
             return;
         }
         self.next_incoming += 1;
         let incoming = IncomingId(self.next_incoming);
-        // The address with its port: where a call back goes.
-        let uri = match (&from.uri, contact) {
-            (
-                sip_core::AnyUri::Sip(uri),
-                Some(NameAddr { uri: sip_core::AnyUri::Sip(contact), .. }),
-            ) if uri.port.is_none() && uri.host == contact.host => {
-                sip_core::Uri { port: contact.port, ..uri.bare() }.to_string()
-            }
-            (uri, _) => uri.to_string(),
-        };
         let contact = self.own_contact();
         if let Some(Key::Incoming(key)) =
             self.calls.get_mut(call).and_then(|call| call.key.as_ref())
         {
             self.endpoint.ring(key, &contact, now);
         }
-        let ringing = Ringing { call, name: name.clone(), uri: uri.clone(), since: unix_now() };
+        let (name, uri) = (ringing.name.clone(), ringing.uri.clone());
         self.ringing.insert(incoming, ringing);
         self.tell(Event::Incoming { incoming, name, uri });
     }
 
+    fn reject(&mut self, call: CallKey, failure: Failure) {
+        if let Some(Key::Incoming(key)) = self.calls.take_key(call) {
+            self.endpoint.reject(key, failure, Instant::now());
+        }
+        self.calls.remove(call, None);
+    }
+
+    /// Whether a call rings at our own address and waits for the user.
+    pub(super) fn rings_here(&self, call: CallKey) -> bool {
+        self.ringing.values().any(|ringing| ringing.call == call)
+    }
+
     fn stopped_ringing(&mut self, call: CallKey) {
-        let found =
-            self.ringing.iter().find(|(_, ringing)| ringing.call == call).map(|(id, _)| *id);
-        let Some((incoming, ringing)) =
-            found.and_then(|id| self.ringing.remove(&id).map(|ringing| (id, ringing)))
-        else {
-            return;
-        };
-        let shown =
-            if ringing.name.is_empty() { ringing.uri.clone() } else { ringing.name.clone() };
-        self.journal.add(CallRecord {
-            id: 0,
-            uri: ringing.uri,
-            name: shown.clone(),
-            kind: RecordKind::Missed,
-            started_unix: ringing.since,
-            duration: Default::default(),
-            people: 1,
-            messages: 0,
-            reason: String::new(),
-        });
-        self.tell(Event::IncomingGone {
-            incoming,
-            reason: format!("{shown} hung up"),
-            missed: true,
-        });
+        let found = self.ringing.iter().find(|(_, ringing)| ringing.call == call);
+        let Some(incoming) = found.map(|(id, _)| *id) else { return };
+        if let Some(ringing) = self.ringing.remove(&incoming) {
+            let reason = format!("{} hung up", ringing.shown());
+            self.missed(incoming, ringing, reason);
+        }
+    }
+
+    pub(super) fn missed(&mut self, incoming: IncomingId, ringing: Ringing, reason: String) {
+        self.record_missed(&ringing);
+        self.tell(Event::IncomingGone { incoming, reason, missed: true });
+    }
+
+    fn record_missed(&self, ringing: &Ringing) {
+        let (uri, shown) = (ringing.uri.clone(), ringing.shown().to_owned());
+        self.journal.add(record(RecordKind::Missed, uri, shown, ringing.since));
+    }
+
+    /// What became of a text in reply to a call.
+    fn replied(&self, name: &str, outcome: &Outcome) {
+        match outcome {
+            Outcome::Answered(response) if response.status.is_success() => {}
+            Outcome::Answered(response) => {
+                self.notice(notice::text_not_taken(name, response.status.code()));
+            }
+            Outcome::TimedOut | Outcome::Unsendable => self.notice(notice::text_not_sent(name)),
+        }
     }
 
     /// A text to our own address while there is no session.
     fn personal_text(&mut self, message: sip_core::RequestId, request: &Request) {
         let Some(key) = self.messages.remove(&message) else { return };
         let now = Instant::now();
-        let is_text = request.headers.content_type().is_none_or(|kind| kind.kind == "text");
-        if !is_text {
-            let headers = [("Accept", "text/plain".to_owned())];
-            self.endpoint.respond(key, StatusCode::UNSUPPORTED_MEDIA_TYPE, &headers, now);
-            return;
-        }
-        if request.body.len() > conference::MAX_TEXT {
-            self.endpoint.respond(key, StatusCode::REQUEST_ENTITY_TOO_LARGE, &[], now);
-            return;
-        }
+        let text = match conference::read_text(request) {
+            TextBody::Text(text) => text,
+            TextBody::Nothing => return self.endpoint.respond(key, StatusCode::OK, &[], now),
+            TextBody::Refused { status, headers } => {
+                return self.endpoint.respond(key, status, &headers, now);
+            }
+        };
         self.endpoint.respond(key, StatusCode::OK, &[], now);
         let Ok(from) = request.headers.from_header() else { return };
-        if request.body.is_empty() {
-            return;
-        }
         self.next_line += 1;
         let name =
             from.display.as_deref().map(conference::clean_name).filter(|name| !name.is_empty());
@@ -214,7 +238,7 @@ impl Actor {
             name: name.unwrap_or_else(|| from.uri.to_string()),
             is_own: false,
             to: Recipient::Me,
-            text: String::from_utf8_lossy(&request.body).into_owned(),
+            text,
             verified: false,
             at: SystemTime::now().into(),
         }));
@@ -230,6 +254,8 @@ impl Actor {
             let (subject, conference) = (member.title(), uri.bare().to_string());
             if let Some(story) = &mut self.story {
                 story.record.kind = RecordKind::Conference;
+                // So far the focus itself stood for all.
+                story.people.clear();
             }
             self.tell(Event::Session { kind: SessionKind::Joined, subject, conference });
         }
