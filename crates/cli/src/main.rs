@@ -1,24 +1,17 @@
 //! `parlour-cli`: host and participant for the terminal and for scripts.
 
 mod output;
+mod run;
 
-use std::io::BufRead;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use engine::json::{Wish, parse};
-use engine::{
-    AudioKind, ChatRate, Command, Event, Full, Handle, ParticipantState, Settings, user_of_name,
-};
-use output::Output;
+use engine::{AudioKind, ChatRate, Command, Settings, user_of_name};
 
 const CONTRACT: &str = include_str!("../../../docs/parlour-cli.md");
-/// Ten levels a second for each participant at most.
-const LEVEL_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Parser)]
 #[command(
@@ -93,12 +86,6 @@ struct JoinArguments {
     common: Common,
 }
 
-enum Input {
-    Event(Option<Event>),
-    Line(String),
-    Quit,
-}
-
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PARLOUR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
@@ -106,10 +93,14 @@ fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::Host(host) => {
             let HostArguments { common, conference, subject, invite, chat_rate } = host;
-            run(common, conference, chat_rate, Command::Host { subject, invite })
+            let (json, levels) = (common.json, common.levels);
+            let settings = settings(common, conference, chat_rate);
+            run::run(settings, Command::Host { subject, invite }, json, levels)
         }
         Action::Join(JoinArguments { uri, common }) => {
-            run(common, None, ChatRate::default(), Command::Call { uri })
+            let (json, levels) = (common.json, common.levels);
+            let settings = settings(common, None, ChatRate::default());
+            run::run(settings, Command::Call { uri }, json, levels)
         }
         Action::Help { topic } => {
             match topic.as_deref() {
@@ -123,13 +114,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(
-    common: Common,
-    conference_user: Option<String>,
-    chat_rate: ChatRate,
-    begin: Command,
-) -> ExitCode {
-    let settings = Settings {
+fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate) -> Settings {
+    Settings {
         listen: common.listen,
         fall_back_to_free_port: false,
         user: user_of_name(&common.name),
@@ -140,106 +126,7 @@ fn run(
         chat_rate,
         data_folder: None,
         unattended: true,
-    };
-    let (handle, mut events) = engine::start(settings);
-    let (sender, inputs) = channel();
-    let to_main = sender.clone();
-    std::thread::spawn(move || {
-        loop {
-            let event = events.recv_blocking();
-            let over = event.is_none();
-            if to_main.send(Input::Event(event)).is_err() || over {
-                return;
-            }
-        }
-    });
-    let on_signal = sender.clone();
-    if let Err(error) = ctrlc::set_handler(move || {
-        let _ = on_signal.send(Input::Quit);
-    }) {
-        eprintln!("parlour-cli: signals cannot be caught: {error}");
     }
-    read_lines(sender);
-    let mut output = Output::new(common.json);
-    // A call that nobody answered is a failure to a script; one that was given up is not.
-    let mut came_about = !matches!(begin, Command::Call { .. });
-    let mut begin = Some(begin);
-    let mut tick = Instant::now() + LEVEL_TICK;
-    let code = loop {
-        let wait = tick.saturating_duration_since(Instant::now());
-        match inputs.recv_timeout(if common.levels { wait } else { Duration::from_secs(3600) }) {
-            Ok(Input::Event(Some(event))) => {
-                if matches!(event, Event::Ready { .. })
-                    && let Some(command) = begin.take()
-                {
-                    give(&handle, command, &mut output);
-                }
-                let code = match &event {
-                    Event::Participant(other) if !other.is_self => {
-                        came_about |= other.state == ParticipantState::Connected;
-                        None
-                    }
-                    Event::Ended { .. } if came_about => Some(ExitCode::SUCCESS),
-                    Event::Ended { .. } | Event::Fatal { .. } => Some(ExitCode::FAILURE),
-                    _ => None,
-                };
-                output.event(&event);
-                if let Some(code) = code {
-                    break code;
-                }
-            }
-            Ok(Input::Event(None)) => break ExitCode::FAILURE,
-            Ok(Input::Line(line)) => match output.read(&line, parse) {
-                Ok(Wish::Command(command)) => give(&handle, command, &mut output),
-                Ok(Wish::End) => {
-                    came_about = true;
-                    give(&handle, Command::Leave, &mut output);
-                }
-                Err(notice) => output.notice(&notice),
-            },
-            Ok(Input::Quit) => {
-                came_about = true;
-                give(&handle, Command::Leave, &mut output);
-                if begin.is_some() {
-                    break ExitCode::SUCCESS;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break ExitCode::FAILURE,
-        }
-        if common.levels && Instant::now() >= tick {
-            tick = Instant::now() + LEVEL_TICK;
-            output.levels(&handle.levels());
-        }
-    };
-    handle.shutdown();
-    code
-}
-
-fn give(handle: &Handle, command: Command, output: &mut Output) {
-    if let Err(Full(_)) = handle.try_send(command) {
-        output.notice("Too many commands at once: this one was not taken");
-    }
-}
-
-/// The end of standard input does not end the call.
-fn read_lines(sender: Sender<Input>) {
-    std::thread::spawn(move || {
-        let mut lines = std::io::stdin().lock();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match lines.read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches(['\n', '\r']);
-            if !text.is_empty() && sender.send(Input::Line(text.to_owned())).is_err() {
-                return;
-            }
-        }
-    });
 }
 
 fn default_name() -> String {

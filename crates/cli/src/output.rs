@@ -1,72 +1,109 @@
 //! What is printed: JSON lines for scripts, words for people.
 
 use std::io::Write;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use engine::json::{Wish, Writer, level_lines, notice_line};
 use engine::{Command, DeliveryState, Event, Levels, ParticipantState, Recipient, SessionKind};
 
-/// Standard output.
+/// A reader that is so many lines behind gets no levels: they would be old when he read them.
+const BEHIND: usize = 500;
+/// How long lines that nobody has taken yet hold up the end of the program.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Standard output, written by a thread of its own: who does not read does not stop the call.
 pub struct Output {
     json: Option<Writer>,
+    lines: Sender<String>,
+    waiting: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Output {
     /// JSON lines, or words.
     pub fn new(json: bool) -> Self {
-        Self { json: json.then(Writer::default) }
+        let (lines, received) = channel();
+        let waiting = Arc::<(Mutex<usize>, Condvar)>::default();
+        let done = Arc::clone(&waiting);
+        std::thread::spawn(move || write(&received, &done));
+        Self { json: json.then(Writer::default), lines, waiting }
     }
 
     /// One event.
     pub fn event(&mut self, event: &Event) {
-        match &mut self.json {
-            Some(writer) => {
-                if let Some(line) = writer.line(event) {
-                    print(&line);
-                }
-            }
-            None => {
-                if let Some(words) = words(event) {
-                    print(&words);
-                }
-            }
+        let line = match &mut self.json {
+            Some(writer) => writer.line(event),
+            None => words(event).map(|words| visible(&words)),
+        };
+        if let Some(line) = line {
+            self.print(line);
         }
     }
 
     /// A notice of the program itself.
     pub fn notice(&mut self, text: &str) {
-        match self.json {
-            Some(_) => print(&notice_line(text)),
-            None => print(text),
-        }
+        self.print(match self.json {
+            Some(_) => notice_line(text),
+            None => visible(&format!("[{text}]")),
+        });
     }
 
     /// Levels.
     pub fn levels(&mut self, levels: &Levels) {
-        if self.json.is_some() {
-            level_lines(levels).iter().for_each(|line| print(line));
+        let behind = *self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner) > BEHIND;
+        if self.json.is_some() && !behind {
+            level_lines(levels).into_iter().for_each(|line| self.print(line));
         }
     }
 
-    /// A line of standard input: a JSON command, or without `--json` a text for everybody.
+    /// A line of standard input: a JSON command, or without `--json` a text for everybody. `None` where it is empty.
     pub fn read(
         &self,
         line: &str,
         parse: impl Fn(&str) -> Result<Wish, String>,
-    ) -> Result<Wish, String> {
+    ) -> Result<Option<Wish>, String> {
+        if line.is_empty() {
+            return Ok(None);
+        }
         match self.json {
-            Some(_) => parse(line),
+            Some(_) => parse(line).map(Some),
             None => {
                 let (reference, text) = (String::new(), line.to_owned());
-                Ok(Wish::Command(Command::Say { reference, text, to: Recipient::Everyone }))
+                let say = Command::Say { reference, text, to: Recipient::Everyone };
+                Ok(Some(Wish::Command(say)))
             }
+        }
+    }
+
+    /// Waits a moment until all is written.
+    pub fn finish(&self) {
+        let left = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _unused = self.waiting.1.wait_timeout_while(left, PATIENCE, |left| *left > 0);
+    }
+
+    fn print(&self, line: String) {
+        let mut left = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lines.send(line).is_ok() {
+            *left += 1;
         }
     }
 }
 
-fn print(line: &str) {
+fn write(lines: &Receiver<String>, waiting: &(Mutex<usize>, Condvar)) {
     let mut out = std::io::stdout().lock();
-    // A reader that went away ends nothing: the call goes on.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    for line in lines {
+        let written = writeln!(out, "{line}").and_then(|()| out.flush());
+        let mut left = waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *left -= 1;
+        if written.is_err() {
+            // A reader that went away ends nothing: the call goes on.
+            *left = 0;
+            waiting.1.notify_all();
+            return;
+        }
+        waiting.1.notify_all();
+    }
 }
 
 fn words(event: &Event) -> Option<String> {
@@ -81,7 +118,7 @@ fn words(event: &Event) -> Option<String> {
         Event::Line(line) | Event::PersonalText(line) if !line.is_own => {
             let only = if line.to == Recipient::Everyone { "" } else { " (only to you)" };
             let doubt = if line.verified { "" } else { " (not verified)" };
-            format!("{}{only}{doubt}: {}", line.name, visible(&line.text))
+            format!("{}{only}{doubt}: {}", line.name, line.text)
         }
         Event::Participant(participant) if !participant.is_self => {
             let state = match participant.state {
@@ -116,12 +153,55 @@ fn words(event: &Event) -> Option<String> {
     })
 }
 
-/// A terminal obeys control characters: they are shown instead.
-fn visible(text: &str) -> String {
+/// A terminal obeys control characters, and characters that turn the direction of writing make a line seem to say
+/// something else: both are shown instead. A text of several lines is indented, so that none of them can pass for
+/// another's.
+fn visible(words: &str) -> String {
     let shown = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => format!("[U+{:04X}]", u32::from(c)),
+        '\n' => "\n    ".to_owned(),
+        '\t' => c.to_string(),
+        c if c.is_control() || turns(c) => format!("[U+{:04X}]", u32::from(c)),
         c => c.to_string(),
     };
-    text.chars().map(shown).collect()
+    words.replace("\r\n", "\n").chars().map(shown).collect()
+}
+
+/// Bidi controls (Unicode Annex 9), and the two separators that some terminals take for a new line.
+fn turns(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061C}'
+            | '\u{200E}'
+            | '\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_printed_can_neither_command_the_terminal_nor_turn_a_line_around() {
+        let escape = "\u{1b}[2J\u{202e}x\u{2069}\u{7f}\u{9b}";
+        let shown = "[U+001B][2J[U+202E]x[U+2069][U+007F][U+009B]";
+        let subject = format!("Weekly{escape}");
+        let (conference, text) = ("sip:a@b".to_owned(), format!("No{escape}"));
+        let session = Event::Session { kind: SessionKind::Joined, subject, conference };
+        for event in [
+            Event::Notice { text: text.clone() },
+            Event::Ended { reason: text.clone() },
+            Event::Refused { reference: String::new(), reason: text },
+            session,
+        ] {
+            let printed = visible(&words(&event).unwrap());
+            assert!(printed.contains(shown), "{printed}");
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_text_looks_like_anothers() {
+        assert_eq!(visible("Bob: a\r\nAlice: b\tc"), "Bob: a\n    Alice: b\tc");
+    }
 }

@@ -2,7 +2,8 @@
 //! down in docs/parlour-cli.md.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::{
     Command, DeliveryState, Event, Levels, Participant, ParticipantId, ParticipantState, Recipient,
@@ -57,7 +58,7 @@ impl Writer {
                 return None;
             }
             Event::Refused { reference, reason } => {
-                json!({"event": "notice", "text": format!("{reference}: {reason}")})
+                json!({"event": "notice", "text": under(reference, reason), "ref": reference})
             }
             Event::Session { conference, .. } => {
                 conference.clone_into(&mut self.conference);
@@ -119,13 +120,24 @@ pub fn notice_line(text: &str) -> String {
 #[derive(Deserialize)]
 struct Raw {
     command: String,
-    #[serde(rename = "ref")]
+    #[serde(rename = "ref", default)]
     reference: Option<Value>,
-    text: Option<String>,
-    to: Option<String>,
-    uri: Option<String>,
-    id: Option<u32>,
-    on: Option<bool>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl Raw {
+    /// The field of a command that cannot do without it.
+    fn need<T: DeserializeOwned>(&self, field: &str, what: &str) -> Result<T, String> {
+        self.may_have(field, what)?
+            .ok_or_else(|| format!("The command {} needs {what}", self.command))
+    }
+
+    fn may_have<T: DeserializeOwned>(&self, field: &str, what: &str) -> Result<Option<T>, String> {
+        let value = self.fields.get(field).cloned().unwrap_or(Value::Null);
+        serde_json::from_value(value)
+            .map_err(|_| format!("The command {} needs {what} as its {field:?}", self.command))
+    }
 }
 
 /// What a line asks for.
@@ -137,33 +149,41 @@ pub enum Wish {
     End,
 }
 
-/// Reads a command line; the error is a notice in words.
+/// Reads a command line; the error is a notice in words, with the reference in front where there is one.
 pub fn parse(line: &str) -> Result<Wish, String> {
     let raw: Raw = serde_json::from_str(line)
         .map_err(|error| format!("This line is not a command: {error}"))?;
-    let need = |what: &str| format!("The command {} needs {what}", raw.command);
+    let reference = match &raw.reference {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    wish(&raw, &reference).map_err(|problem| under(&reference, &problem))
+}
+
+fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
     let command = match raw.command.as_str() {
         "say" => Command::Say {
-            reference: match &raw.reference {
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-                None => String::new(),
-            },
-            text: raw.text.ok_or_else(|| need("a text"))?,
-            to: match raw.to.as_deref() {
-                None | Some("everyone") => Recipient::Everyone,
-                Some(entity) => Recipient::Participant(entity.to_owned()),
+            reference: reference.to_owned(),
+            text: raw.need("text", "a text")?,
+            to: match raw.may_have::<String>("to", "an entity")? {
+                None => Recipient::Everyone,
+                Some(everyone) if everyone == "everyone" => Recipient::Everyone,
+                Some(entity) => Recipient::Participant(entity),
             },
         },
-        "invite" => Command::Invite { uri: raw.uri.ok_or_else(|| need("a uri"))? },
-        "remove" => {
-            Command::Remove { participant: ParticipantId(raw.id.ok_or_else(|| need("an id"))?) }
-        }
-        "mute" => Command::Mute { on: raw.on.ok_or_else(|| need("on: true or false"))? },
+        "invite" => Command::Invite { uri: raw.need("uri", "a uri")? },
+        "remove" => Command::Remove { participant: ParticipantId(raw.need("id", "an id")?) },
+        "mute" => Command::Mute { on: raw.need("on", "on: true or false")? },
         "end" => return Ok(Wish::End),
         other => return Err(format!("There is no command {other:?}")),
     };
     Ok(Wish::Command(command))
+}
+
+/// What is said about a line, with the line's reference in front.
+fn under(reference: &str, text: &str) -> String {
+    if reference.is_empty() { text.to_owned() } else { format!("{reference}: {text}") }
 }
 
 #[cfg(test)]
@@ -182,6 +202,29 @@ mod tests {
             "The command remove needs an id"
         );
         assert!(matches!(parse("{\"command\":\"end\"}"), Ok(Wish::End)));
+        for (line, words) in [
+            ("{\"command\":\"say\",\"ref\":\"r\"}", "r: The command say needs a text"),
+            (
+                "{\"command\":\"say\",\"ref\":7,\"text\":5}",
+                "7: The command say needs a text as its \"text\"",
+            ),
+            (
+                "{\"command\":\"mute\",\"on\":1}",
+                "The command mute needs on: true or false as its \"on\"",
+            ),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), words);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_reference_in_words_and_as_a_field() {
+        let refused = |reference: &str| {
+            let event = Event::Refused { reference: reference.into(), reason: "Too much.".into() };
+            serde_json::from_str::<Value>(&Writer::default().line(&event).unwrap()).unwrap()
+        };
+        assert_eq!(refused("r7"), json!({"event": "notice", "text": "r7: Too much.", "ref": "r7"}));
+        assert_eq!(refused("")["text"], "Too much.");
     }
 
     #[test]
