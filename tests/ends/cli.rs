@@ -64,6 +64,17 @@ impl Cli {
         self.program.write_line(&command.to_string());
     }
 
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.program.write(bytes);
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let (signal, id) = (format!("-{name}"), self.program.id().to_string());
+        assert!(Command::new("kill").args([&signal, &id]).status().unwrap().success());
+    }
+
     /// Writes a line to everyone; gives its reference.
     pub fn say(&mut self, text: &str) -> String {
         self.references += 1;

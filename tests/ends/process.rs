@@ -39,6 +39,12 @@ impl Program {
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
     }
 
+    /// Writes bytes to its standard input.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("standard input is open");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the program reads");
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -20,8 +20,9 @@ pub struct Watcher {
     sound: UdpSocket,
 }
 
-#[derive(Default)]
 struct Heard {
+    /// The answer to texts.
+    answer: StatusCode,
     responses: Vec<Response>,
     requests: Vec<Request>,
 }
@@ -29,11 +30,17 @@ struct Heard {
 impl Watcher {
     /// Calls a conference, waits for the answer, and subscribes outside of the call's dialog.
     pub fn join(ip: IpAddr, focus: SocketAddr, conference: &str) -> Self {
+        Self::answering(StatusCode::OK, ip, focus, conference)
+    }
+
+    /// The same, as a phone that answers texts with that status.
+    pub fn answering(answer: StatusCode, ip: IpAddr, focus: SocketAddr, conference: &str) -> Self {
         let address = SocketAddr::new(ip, free_port(ip));
         let socket = Arc::new(UdpSocket::bind(address).unwrap());
         let listener = TcpListener::bind(address).unwrap();
         let sound = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap();
-        let heard = Arc::new(Mutex::new(Heard::default()));
+        let heard =
+            Arc::new(Mutex::new(Heard { answer, responses: Vec::new(), requests: Vec::new() }));
         hear_datagrams(&socket, &heard);
         hear_connections(listener, &heard);
         let watcher = Self { address, socket, heard, sound };
@@ -188,7 +195,9 @@ fn hear(bytes: &[u8], heard: &Mutex<Heard>) -> Option<Vec<u8>> {
                 other.headers.get("Via") == request.headers.get("Via")
                     && other.method == request.method
             });
-            let answer = request.response(StatusCode::OK, None).to_bytes().to_vec();
+            let status =
+                if request.method == Method::Message { heard.answer } else { StatusCode::OK };
+            let answer = request.response(status, None).to_bytes().to_vec();
             let is_ack = request.method == Method::Ack;
             if !is_again {
                 heard.requests.push(request);
