@@ -12,7 +12,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start Parlour
-	@$(NEEDS) build
+	@$(NEEDS) run
 	$(CARGO) run --locked --release -p app --bin parlour
 
 build: ## Build window and command line without a graphics driver, as the tests use them
@@ -36,6 +36,7 @@ interop: ## Run the tests with real phones and a real window
 
 lint: ## Check format, lints, documentation, licences and sources
 	@$(NEEDS) lint
+	@packaging/linux/install-linters.sh
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PLAIN) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(PLAIN) -p stories --test interop --test window -- -D warnings
@@ -49,7 +50,7 @@ deny: ## Check licences, sources and banned crates
 	fi
 	$(CARGO) deny check bans licenses sources
 
-bench: ## Measure conferences of 10 and 100 beside the floor on this machine
+bench: ## Measure conferences of 10 and 100 beside the floor on this machine; shorter: BENCH="--n 10 --seconds 3"
 	@$(NEEDS) bench
 	$(CARGO) build --locked --release --no-default-features -p cli --bins
-	$(CARGO) bench --locked -p cli --bench conference
+	$(CARGO) bench --locked -p cli --bench conference -- $(BENCH)

@@ -1,15 +1,18 @@
 #!/bin/sh
 # Installs the system packages that one kind of work needs, and says so. Quiet and quick when all are there.
-# usage: install-needs.sh build|demo|test|interop|lint|bench
+# usage: install-needs.sh build|run|demo|test|interop|lint|bench
 set -eu
 
-kind=${1:?usage: install-needs.sh build|demo|test|interop|lint|bench}
+kind=${1:?usage: install-needs.sh build|run|demo|test|interop|lint|bench}
 
 build="build-essential pkg-config libasound2-dev libopus-dev"
-window="xvfb xdotool imagemagick x11-utils xclip fonts-dejavu-core libxkbcommon0 libxkbcommon-x11-0 libx11-xcb1 libxcursor1 libxi6 libxrandr2"
+# What a window needs when it runs: winit and the clipboard load these by name.
+run="fonts-dejavu-core libxkbcommon0 libxkbcommon-x11-0 libx11-6 libx11-xcb1 libxcb1 libxcursor1 libxi6 libxrandr2 libwayland-client0"
+window="$run xvfb xdotool imagemagick x11-utils xclip"
 sound="pulseaudio pulseaudio-utils libasound2-plugins"
 case $kind in
   build | bench) packages=$build ;;
+  run) packages="$build $run" ;;
   demo) packages="$build $window espeak-ng baresip-core" ;;
   test) packages="$build $window $sound dbus" ;;
   interop) packages="$build $window $sound dbus baresip-core sip-tester libxml2-utils" ;;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -152,18 +152,39 @@ impl Cli {
     }
 }
 
-/// Waits until two ends show the same people, names and states.
+/// Waits until two ends show the same people, names and states, those included who left while both looked on.
 #[track_caller]
 pub fn assert_same_roster(one: &Cli, other: &Cli) {
     let limit = Duration::from_secs(6);
-    let same = within(limit, || one.present() == other.present());
+    let began = Instant::now();
+    // Of those who left before an end came it cannot know.
+    let both = || {
+        let (ones, others) = (one.roster(), other.roster());
+        let common = |roster: &Roster, beside: &Roster| {
+            let mut kept = roster.clone();
+            kept.retain(|entity, (_, state)| {
+                state != "disconnected" || beside.contains_key(entity)
+            });
+            kept
+        };
+        (common(&ones, &others), common(&others, &ones))
+    };
+    let same = within(limit, || {
+        let (ones, others) = both();
+        ones == others
+    });
+    let (ones, others) = both();
     assert!(
         same,
-        "after {limit:?} {} shows {:#?}\nand {} shows {:#?}",
+        "after {limit:?} {} shows {ones:#?}\nand {} shows {others:#?}",
+        one.name, other.name
+    );
+    println!(
+        "{} and {} show the same {} people after {:.1} s",
         one.name,
-        one.present(),
         other.name,
-        other.present()
+        ones.len(),
+        began.elapsed().as_secs_f64()
     );
 }
 
