@@ -28,7 +28,7 @@ pub use event::{
 };
 pub use focus::{Focus, FocusSettings};
 pub use member::{Member, MemberSettings};
-pub use name::clean as clean_name;
+pub use name::{clean as clean_name, line as clean_line};
 
 /// The time, as both kinds of clock tell it.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! The form of a text on a phone that knows no authors: the name stands in the text (sip-chat §0.3, §3.11.4), and back.
 
+use crate::name::is_invisible;
+
 /// Who wrote, and to whom it goes, as a plain phone is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Author<'a> {
@@ -30,12 +32,12 @@ pub(crate) fn plain(author: Author<'_>, text: &str, names: Option<&[&str]>) -> S
         return format!("{label} {text}");
     }
     let lines = count_lines(text);
-    if lines == 1 && !text.contains('\n') && !is_key(text) {
+    if lines == 1 && !text.contains(is_line_end) && !is_key(text) {
         return format!("{label}: {text}");
     }
     let words = if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
-    if names.is_some_and(|names| text.lines().any(|line| poses(line, names))) {
-        let marked: String = text.split_inclusive('\n').map(|line| format!("> {line}")).collect();
+    if names.is_some_and(|names| split_lines(text).any(|line| poses(line, names))) {
+        let marked: String = split_lines(text).map(|line| format!("> {line}")).collect();
         return format!("{label} ({words}):\n{marked}");
     }
     format!("{label} ({words}):\n{text}")
@@ -43,14 +45,36 @@ pub(crate) fn plain(author: Author<'_>, text: &str, names: Option<&[&str]>) -> S
 
 /// Lines of a text; a line end at its end begins none.
 pub(crate) fn count_lines(text: &str) -> usize {
-    text.strip_suffix('\n').unwrap_or(text).split('\n').count()
+    split_lines(text).count().max(1)
+}
+
+/// Whatever some phone begins a line behind (UAX #14: BK, CR, LF, NL).
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// The lines with their ends; CR and LF together are one.
+fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (at, end) = match rest.char_indices().find(|(_, c)| is_line_end(*c)) {
+            Some(found) => found,
+            None if rest.is_empty() => return None,
+            None => return Some(std::mem::take(&mut rest)),
+        };
+        let is_pair = rest[at..].starts_with("\r\n");
+        let (line, behind) = rest.split_at(if is_pair { at + 2 } else { at + end.len_utf8() });
+        rest = behind;
+        Some(line)
+    })
 }
 
 fn poses(line: &str, names: &[&str]) -> bool {
-    let line = line.trim_start();
+    let unseen = |c: char| c.is_whitespace() || is_invisible(c);
+    let line = line.trim_start_matches(unseen);
     let begins = |name: &str| {
         line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-            && line[name.len()..].trim_start().starts_with([':', '('])
+            && line[name.len()..].trim_start_matches(unseen).starts_with([':', '('])
     };
     line.starts_with("[Conference]") || names.iter().any(|name| begins(name))
 }
@@ -121,6 +145,24 @@ mod tests {
         assert!(
             plain(Author::Public("Alice"), "x\nBobby: y", Some(&NAMES)).ends_with("\nx\nBobby: y")
         );
+    }
+
+    #[test]
+    fn every_line_end_counts() {
+        for end in ["\n", "\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"] {
+            let text = format!("x{end}Bob: I agree");
+            assert_eq!(
+                plain(Author::Public("Alice"), &text, Some(&NAMES)),
+                format!("Alice (2 lines):\n> x{end}> Bob: I agree"),
+                "{end:?}"
+            );
+            assert_eq!(count_lines(&format!("a{end}b{end}")), 2, "{end:?}");
+            assert_eq!(count_lines(end), 1, "{end:?}");
+        }
+        assert_eq!(count_lines(""), 1);
+        assert_eq!(count_lines("a\n\r\nb"), 3);
+        let hidden = "x\n\u{200b}Bob\u{feff}: y";
+        assert!(plain(Author::Public("Alice"), hidden, Some(&NAMES)).contains("\n> x"));
     }
 
     #[test]

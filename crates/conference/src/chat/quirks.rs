@@ -38,26 +38,20 @@ const ORDINARY: Quirks = Quirks {
     never_shows: false,
 };
 
-/// Beginning of User-Agent or Server, in lower case.
-const TABLE: [(&str, Quirks); 7] = [
+/// First word of User-Agent or Server, in lower case.
+const TABLE: [(&[&str], Quirks); 6] = [
     // Our own kind.
-    ("parlour", Quirks { knows_authors: true, ..ORDINARY }),
+    (&["parlour"], Quirks { knows_authors: true, ..ORDINARY }),
     // Answers 200 and shows nothing from about 480 bytes on.
-    ("baresip", Quirks { limit: Some(400), ..ORDINARY }),
+    (&["baresip"], Quirks { limit: Some(400), ..ORDINARY }),
     // Shows a text inside a call that it placed as its own.
-    ("linphone", Quirks { dialled_in: Way::OutOfDialog, ..ORDINARY }),
+    (
+        &["linphone", "linphonec", "linphonecsh", "linphoned", "linphoneandroid", "linphoneios"],
+        Quirks { dialled_in: Way::OutOfDialog, ..ORDINARY },
+    ),
     // Answers a text in the dialog with 500 although it shows it.
     (
-        "jami",
-        Quirks {
-            dialled_in: Way::OutOfDialog,
-            dialled_out: Way::OutOfDialog,
-            shown_with_500: true,
-            ..ORDINARY
-        },
-    ),
-    (
-        "ring",
+        &["jami", "ring"],
         Quirks {
             dialled_in: Way::OutOfDialog,
             dialled_out: Way::OutOfDialog,
@@ -66,17 +60,20 @@ const TABLE: [(&str, Quirks); 7] = [
         },
     ),
     // Its pane and its clipboard make one line of many.
-    ("twinkle", Quirks { joins_lines: true, ..ORDINARY }),
+    (&["twinkle"], Quirks { joins_lines: true, ..ORDINARY }),
     // Lists MESSAGE, answers 200, and has no place to show it.
-    ("calls", Quirks { never_shows: true, ..ORDINARY }),
+    (&["calls", "gnome-calls"], Quirks { never_shows: true, ..ORDINARY }),
 ];
 
 /// The row of a phone; the ordinary one for unknown ones.
 pub(crate) fn of(agent: Option<&str>) -> Quirks {
     let agent = agent.unwrap_or_default().to_ascii_lowercase();
-    let row = TABLE
-        .iter()
-        .find(|(start, _)| agent.starts_with(start) || agent.contains(&format!("gnome-{start}")));
+    let is = |word: &&str| {
+        // "RingCentral" is not Ring.
+        let rest = agent.strip_prefix(*word);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let row = TABLE.iter().find(|(words, _)| words.iter().any(is));
     row.map_or(ORDINARY, |(_, quirks)| *quirks)
 }
 
@@ -90,7 +87,13 @@ mod tests {
         assert_eq!(of(Some("Linphonec/5.1.65 (vm)")).dialled_in, Way::OutOfDialog);
         assert_eq!(of(Some("Linphonec/5.1.65 (vm)")).dialled_out, Way::InDialog);
         assert!(of(Some("Twinkle/1.10.2")).joins_lines);
-        assert_eq!(of(Some("Not baresip")), ORDINARY);
+        assert!(of(Some("Jami Daemon 13")).shown_with_500 && of(Some("Ring/4.0")).shown_with_500);
+        assert!(of(Some("gnome-calls 43.2")).never_shows && of(Some("Calls/43")).never_shows);
+        assert_eq!(of(Some("LinphoneAndroid/5.2 (x)")).dialled_in, Way::OutOfDialog);
+        assert_eq!(of(Some("Linphone-Desktop/5")).dialled_in, Way::OutOfDialog);
+        for other in ["Not baresip", "RingCentral/1.0", "CallSwitch 2", "Parlourish/1", "Jamitel"] {
+            assert_eq!(of(Some(other)), ORDINARY, "{other}");
+        }
         assert_eq!(of(None), ORDINARY);
     }
 }

@@ -58,8 +58,7 @@ impl Document<'_> {
             ("state", "full"),
             ("version", &version),
         ];
-        let element = xml.create_element("conference-info").with_attributes(root);
-        element.write_inner_content(|xml| {
+        parent(xml, "conference-info", &root, |xml| {
             self.description(xml)?;
             self.host(xml)?;
             parent(xml, "conference-state", &[], |xml| {
@@ -71,8 +70,7 @@ impl Document<'_> {
             parent(xml, "users", &[("state", "full")], |xml| {
                 self.users.iter().try_for_each(|user| user.write(xml))
             })
-        })?;
-        Ok(())
+        })
     }
 
     fn description(&self, xml: &mut Xml) -> Done {
@@ -158,15 +156,65 @@ fn parent(
     attributes: &[(&str, &str)],
     inner: impl FnOnce(&mut Xml) -> Done,
 ) -> Done {
-    let element = xml.create_element(name).with_attributes(attributes.iter().copied());
-    element.write_inner_content(inner)?;
+    let attributes: Vec<(&str, String)> =
+        attributes.iter().map(|(key, value)| (*key, legal(value))).collect();
+    let attributes = attributes.iter().map(|(key, value)| (*key, value.as_str()));
+    xml.create_element(name).with_attributes(attributes).write_inner_content(inner)?;
     Ok(())
 }
 
 fn text(xml: &mut Xml, name: &str, value: &str) -> Done {
-    // Characters that XML 1.0 cannot hold would make the whole document unreadable.
-    let value: String =
-        value.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect();
-    xml.create_element(name).write_text_content(BytesText::new(&value))?;
+    xml.create_element(name).write_text_content(BytesText::new(&legal(value)))?;
     Ok(())
+}
+
+/// Without the characters that XML 1.0 cannot hold (§2.2): one would make the whole document unreadable.
+fn legal(value: &str) -> String {
+    let is_legal = |c: &char| match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    };
+    value.chars().filter(is_legal).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::info::read::Known;
+
+    #[test]
+    fn what_xml_cannot_hold_is_left_out_everywhere() {
+        let bad = "a\u{0}\u{1b}\u{7f}\u{fffe}\u{ffff}<&\"\u{e9}";
+        let entity = format!("sip:u{bad}@h");
+        let document = Document {
+            entity: &format!("sip:conf{bad}@h"),
+            subject: bad,
+            host_name: bad,
+            host_uri: bad,
+            capacity: 3,
+            version: 1,
+            users: vec![User {
+                entity: &entity,
+                name: bad,
+                is_host: false,
+                endpoint: bad.to_owned(),
+                status: "connected",
+                joining: "dialed-in",
+                joined: None,
+                gone_how: None,
+                is_muted: false,
+                is_held: false,
+                takes_text: true,
+            }],
+        };
+        let xml = String::from_utf8(document.to_xml()).unwrap();
+        assert!(!xml.contains(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')));
+        let mut known = Known::default();
+        known.take(xml.as_bytes()).unwrap();
+        assert_eq!(known.subject.as_deref(), Some("a<&\"\u{e9}"));
+        let people = known.people();
+        assert_eq!(people[0].entity, "sip:ua<&\"\u{e9}@h");
+        assert_eq!(people[0].name, "a<&\"\u{e9}");
+    }
 }
