@@ -7,6 +7,7 @@ pub(crate) mod form;
 pub(crate) mod limits;
 pub(crate) mod parts;
 pub(crate) mod quirks;
+pub(crate) mod whole;
 
 /// The longest text, in bytes of UTF-8 (sip-chat §3.10).
 pub const MAX_TEXT: usize = 16 * 1024;

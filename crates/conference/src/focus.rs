@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::chat::limits::{self, SenderLimit};
 use crate::chat::quirks::{self, Quirks, Way};
+use crate::chat::whole::Joiner;
 use crate::tie::LegAddress;
 use crate::{
     ChatAbility, ChatRate, Command, Effect, Event, MediaState, MessageId, MixerAct, Now,
@@ -79,6 +80,8 @@ struct Leg {
     ever_accepted: bool,
     told: bool,
     limit: usize,
+    /// Long texts of one of our own kind, while their parts come in.
+    joiner: Joiner,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     in_flight: Option<InFlight>,

@@ -11,19 +11,21 @@ use sip_core::{
     RequestId, SubscriptionEnd, SubscriptionKey, Uri,
 };
 
-use crate::chat::MAX_TEXT;
+use crate::chat::whole::Joiner;
+use crate::chat::{MAX_TEXT, quirks};
 use crate::focus::entity_of;
 use crate::info::read::{Known, Taken};
 use crate::{
     ChatAbility, Command, Effect, Event, MediaState, MessageId, MixerAct, Now, Participant,
-    ParticipantId, ParticipantState, SipAct, Timer, Token, name, words,
+    ParticipantId, ParticipantState, Recipient, SipAct, Timer, Token, name, words,
 };
 
 /// Parts of a text are waited for this long after the last one.
 const PARTS_WAIT: Duration = Duration::from_secs(60);
 /// A short one that is marked as the first of several is more likely a whole text that ends so: it waits only this long.
 const SHORT_PART_WAIT: Duration = Duration::from_secs(2);
-const SHORT_PART: usize = 200;
+/// What a focus of ours leaves of its limit unused at most, unless a link did not fit any more.
+const SHORT_PART: usize = 250;
 const EXPIRES: Duration = Duration::from_secs(3600);
 /// Bytes of text in one request over UDP, and over TCP.
 const UDP_LIMIT: usize = 600;
@@ -40,12 +42,23 @@ pub struct MemberSettings {
     pub call: CallKey,
     /// Whether we called.
     pub dialled_by_us: bool,
+    /// The INVITE that we took, and the way it came. Its event is over before there is a value to hear it.
+    pub invited: Option<(Request, Flow)>,
+}
+
+/// A text of ours, as it was written.
+#[derive(Clone, Debug)]
+struct Said {
+    text: String,
+    to: Recipient,
 }
 
 #[derive(Debug)]
 struct Outgoing {
     line: MessageId,
     reference: Option<String>,
+    said: Said,
+    /// Empty until its turn comes: who the peer is and how it is reached may not be known before.
     parts: Vec<String>,
     next: usize,
 }
@@ -54,10 +67,13 @@ struct Outgoing {
 struct Gathering {
     author: String,
     private: bool,
+    verified: bool,
     pieces: Vec<String>,
     /// The pieces as they came, with their marks: shown so where not all of them come.
     marked: Vec<String>,
     count: usize,
+    /// Bytes of the last part on the wire.
+    last: usize,
     until: Instant,
 }
 
@@ -72,6 +88,10 @@ pub struct Member {
     next_token: u64,
     connected: bool,
     flow: Option<Flow>,
+    /// What the peer calls itself, and whether it is of our own kind.
+    agent: Option<String>,
+    is_ours: bool,
+    joiner: Joiner,
     focus: Option<Uri>,
     subscription: Option<SubscriptionKey>,
     tried_in_dialog: bool,
@@ -79,7 +99,7 @@ pub struct Member {
     queue: VecDeque<Outgoing>,
     in_flight: Option<(Token, Option<RequestId>)>,
     gathering: Option<Gathering>,
-    texts: BTreeMap<MessageId, String>,
+    texts: BTreeMap<MessageId, Said>,
 }
 
 impl std::fmt::Debug for Member {
@@ -93,7 +113,7 @@ const PEER: ParticipantId = ParticipantId(2);
 
 impl Member {
     /// A call that is being made, or was just answered by us.
-    pub fn new(settings: MemberSettings) -> Self {
+    pub fn new(mut settings: MemberSettings) -> Self {
         let person = |id, address: &NameAddr, state| Participant {
             id,
             entity: entity_of(&address.uri),
@@ -118,7 +138,8 @@ impl Member {
             effects.push_back(Effect::Event(Event::Participant(shown.clone())));
         }
         let ids = BTreeMap::from([(own.entity.clone(), OWN), (peer.entity.clone(), PEER)]);
-        Self {
+        let invited = settings.invited.take();
+        let mut member = Self {
             settings,
             effects,
             people: BTreeMap::from([(OWN, own), (PEER, peer)]),
@@ -128,6 +149,9 @@ impl Member {
             next_token: 0,
             connected: false,
             flow: None,
+            agent: None,
+            is_ours: false,
+            joiner: Joiner::default(),
             focus: None,
             subscription: None,
             tried_in_dialog: false,
@@ -136,7 +160,12 @@ impl Member {
             in_flight: None,
             gathering: None,
             texts: BTreeMap::new(),
+        };
+        if let Some((request, flow)) = invited {
+            member.flow = Some(flow);
+            member.learn(&request.headers);
         }
+        member
     }
 
     /// The user's wishes, and the reports on effects.
@@ -164,8 +193,8 @@ impl Member {
             }
             Command::Muted { on } => self.change(OWN, |own| own.muted = on),
             Command::Resend { message, .. } => {
-                if let Some(text) = self.texts.get(&message).cloned() {
-                    self.queue_text(message, None, &text);
+                if let Some(said) = self.texts.get(&message).cloned() {
+                    self.queue_text(message, None, said);
                 }
             }
             Command::Say { reference, text, to } => self.say(reference, text, to, _now),
@@ -208,7 +237,7 @@ impl Member {
                 self.learn(&request.headers);
             }
             SipEvent::Cancelled { call } if *call == own => {
-                self.over("The caller hung up".to_owned())
+                self.over("The caller hung up".to_owned(), now)
             }
             SipEvent::Completed { request, outcome, .. } => {
                 if self.in_flight.is_some_and(|(_, id)| id == Some(*request)) {
@@ -238,7 +267,7 @@ impl Member {
                     EndReason::HungUp => "You left".to_owned(),
                     EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
                 };
-                self.over(words);
+                self.over(words, now);
             }
             SipEvent::Message { message, call, request, flow } => {
                 self.hear(message.id(), *call, request, flow, now)
@@ -258,7 +287,7 @@ impl Member {
                     CallFailure::Cancelled => "Not called any more".to_owned(),
                     other => words::call_failure(&name, other),
                 };
-                self.over(words);
+                self.over(words, now);
             }
             SipEvent::SubscribeReceived { subscribe, .. } => {
                 let failure = sip_core::Failure::FORBIDDEN;
@@ -349,10 +378,14 @@ impl Member {
 
     /// Contact and agent of the peer; `;isfocus` makes it a conference (RFC 4579 §3.4).
     fn learn(&mut self, headers: &Headers) {
-        if let Some(agent) = headers.user_agent().map(name::clean) {
+        let contacts = headers.contacts().unwrap_or_default();
+        if let Some(agent) = headers.user_agent() {
+            self.is_ours = quirks::of(Some(agent)).knows_authors;
+            let agent = name::line(agent);
+            self.agent = Some(agent.clone());
             self.change(PEER, |peer| peer.agent = Some(agent));
         }
-        let contacts = headers.contacts().unwrap_or_default();
+        self.is_ours |= contacts.iter().any(|contact| contact.params.has("+parlour.chat"));
         let focus = contacts.iter().find(|contact| contact.params.has("isfocus"));
         let focus = focus.and_then(|contact| contact.uri.as_sip().cloned());
         if let Some(focus) = focus
@@ -384,6 +417,7 @@ impl Member {
     fn subscribe(&mut self, in_dialog: bool) {
         let Some(target) = self.focus.clone() else { return };
         self.tried_in_dialog = in_dialog;
+        self.known.renew();
         let call = self.settings.call;
         self.sip(SipAct::Subscribe { call, target, in_dialog, expires: EXPIRES });
     }
@@ -475,7 +509,7 @@ impl Member {
                 // Whether we are muted nobody knows better than we.
                 muted: if id == OWN { own_muted } else { seen.is_muted },
                 chat,
-                agent: None,
+                agent: self.agent.clone().filter(|_| id == PEER),
             };
             if self.people.get(&id) != Some(&shown) {
                 self.people.insert(id, shown.clone());
@@ -510,7 +544,8 @@ impl Member {
         id
     }
 
-    fn over(&mut self, reason: String) {
+    fn over(&mut self, reason: String, now: Now) {
+        self.show_gathered(now);
         self.connected = false;
         self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call: self.settings.call }));
         self.give_up_texts();
@@ -523,5 +558,5 @@ fn said_why(bye: &Request) -> Option<String> {
     let reason = bye.headers.get("Reason")?;
     let (_, params) = reason.split_once(';')?;
     let params = sip_core::Params::parse(params).ok()?;
-    params.value("text").map(name::clean).filter(|text| !text.is_empty())
+    params.value("text").map(name::line).filter(|text| !text.is_empty())
 }

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sip_core::{
     CallKey, DnsAnswer, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe,
-    RequestId, Transport, Uri,
+    Request, RequestId, Transport, Uri,
 };
 use sip_net::{BindError, Driver, Received};
 use tokio::sync::{Notify, mpsc};
@@ -50,6 +50,8 @@ struct Ringing {
     call: CallKey,
     /// Who calls; the address with its port.
     peer: NameAddr,
+    /// The INVITE.
+    invite: Request,
     name: String,
     uri: String,
     since: i64,

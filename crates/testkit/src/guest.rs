@@ -44,6 +44,7 @@ impl Guest {
             peer: NameAddr::new(None, conference.clone()),
             call,
             dialled_by_us: true,
+            invited: None,
         };
         self.member = Some((call, Member::new(settings)));
         self.carry_out();
@@ -92,12 +93,21 @@ impl Guest {
         people
     }
 
+    /// Where it is called.
+    pub fn uri(&self) -> Uri {
+        self.shell.own_uri(&self.user)
+    }
+
     /// Whether the call stands.
     pub fn is_in_call(&self) -> bool {
         self.shell.confirmed().next().is_some()
     }
 
     fn handle_event(&mut self, event: sip_core::Event) {
+        if let sip_core::Event::Invited { call, request, flow } = event {
+            self.take(call, request, flow);
+            return;
+        }
         if let Some((_, member)) = &mut self.member {
             member.handle_event(&event, self.shell.now);
         }
@@ -107,6 +117,29 @@ impl Guest {
             }
         }
         self.carry_out();
+    }
+
+    /// Takes the first call there is, as the engine does when its user answers; further ones ring for ever.
+    fn take(&mut self, call: sip_core::Incoming, request: sip_core::Request, flow: sip_core::Flow) {
+        let key = call.key();
+        let from = request.headers.from_header();
+        let invited = Some((request.clone(), flow));
+        self.shell.absorb(sip_core::Event::Invited { call, request, flow });
+        if let (None, Ok(from)) = (&self.member, from) {
+            let settings = MemberSettings {
+                own: self.own.clone(),
+                peer: NameAddr::new(
+                    from.display.as_deref(),
+                    from.uri.as_sip().cloned().expect("a SIP caller"),
+                ),
+                call: key,
+                dialled_by_us: false,
+                invited,
+            };
+            self.member = Some((key, Member::new(settings)));
+            self.shell.accept(key, Contact { user: self.user.clone(), is_focus: false });
+            self.carry_out();
+        }
     }
 
     fn carry_out(&mut self) {

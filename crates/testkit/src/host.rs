@@ -6,7 +6,6 @@ use conference::{
     ChatRate, Command, Delivery, Effect, Event, Focus, FocusSettings, Line, MixerAct, Now,
     Participant, ParticipantState, Recipient,
 };
-use rand::RngCore;
 use sip_core::{AnyUri, Failure, Host as UriHost, Input, NameAddr, Output, StatusCode, Uri};
 
 use crate::net::{Actor, Net, Node};
@@ -24,18 +23,23 @@ pub struct Host {
 impl Host {
     /// Puts a host into the network: own address `sip:alice@...`, conference `sip:conf-1@...`.
     pub fn join(net: &mut Net, name: &str, address: SocketAddr, chat_rate: ChatRate) -> Node<Self> {
-        let host = Self::new(name, address, chat_rate, net.now(), net.generator());
-        net.add(address, host)
+        Self::join_as(net, name, address, chat_rate, "Parlour/0.1")
     }
 
-    fn new(
+    /// The same that calls itself otherwise.
+    pub fn join_as(
+        net: &mut Net,
         name: &str,
         address: SocketAddr,
         chat_rate: ChatRate,
-        now: Now,
-        generator: Box<dyn RngCore + Send>,
-    ) -> Self {
-        let mut shell = Shell::new(address, "Parlour/0.1", now, generator);
+        agent: &str,
+    ) -> Node<Self> {
+        let shell = Shell::new(address, agent, net.now(), net.generator());
+        net.add(address, Self::new(name, shell, chat_rate))
+    }
+
+    fn new(name: &str, mut shell: Shell, chat_rate: ChatRate) -> Self {
+        let now = shell.now;
         shell.endpoint.serve(OWN_USER, false);
         shell.endpoint.serve(CONFERENCE_USER, true);
         let settings = FocusSettings {

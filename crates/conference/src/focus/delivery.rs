@@ -80,6 +80,7 @@ impl Leg {
             ever_accepted: false,
             told: false,
             limit: UDP_LIMIT,
+            joiner: Default::default(),
             queue: Default::default(),
             queued_bytes: 0,
             in_flight: None,

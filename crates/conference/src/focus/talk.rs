@@ -4,6 +4,7 @@ use sip_core::{CallKey, Flow, Request, RequestId, StatusCode, Uri};
 
 use super::delivery::Written;
 use super::{Focus, HOST};
+use crate::chat::whole::Joined;
 use crate::chat::{MAX_TEXT, body};
 use crate::tie::tie;
 use crate::{Event, Line, MessageId, Now, ParticipantId, Recipient, SipAct};
@@ -164,11 +165,13 @@ impl Focus {
         self.sip(SipAct::Respond { message, status, headers });
     }
 
-    /// Body and limits; answers what is refused or nothing, gives the text otherwise.
+    /// Body and limits; answers what is refused or nothing, gives the text otherwise. In a dialog with one of our own kind
+    /// the parts of a text count and are given as one.
     fn take_text(
         &mut self,
         message: RequestId,
         person: ParticipantId,
+        in_dialog: Option<CallKey>,
         request: &Request,
         now: Now,
     ) -> Option<String> {
@@ -180,6 +183,22 @@ impl Focus {
             }
             body::Body::Refused { status, headers } => {
                 self.answer(message, status, headers);
+                return None;
+            }
+        };
+        let leg = in_dialog.and_then(|call| self.legs.get_mut(&call));
+        let joined = match leg.filter(|leg| leg.quirks.knows_authors) {
+            Some(leg) => leg.joiner.take(text),
+            None => Joined::Whole(text),
+        };
+        let text = match joined {
+            Joined::Whole(text) => text,
+            Joined::More => {
+                self.answer(message, StatusCode::OK, Vec::new());
+                return None;
+            }
+            Joined::Broken => {
+                self.answer(message, StatusCode::FORBIDDEN, Vec::new());
                 return None;
             }
         };
@@ -205,7 +224,8 @@ impl Focus {
         now: Now,
     ) {
         let Some(person) = self.participant_of(call) else { return };
-        let Some(text) = self.take_text(message, person, request, now) else { return };
+        let in_dialog = verified.then_some(call);
+        let Some(text) = self.take_text(message, person, in_dialog, request, now) else { return };
         let (name, entity) = (self.name_of(person), self.entity_of_person(person));
         let host = self.entity_of_person(HOST);
         match command(&text) {
@@ -316,7 +336,7 @@ impl Focus {
     ) {
         let person = tied.and_then(|call| self.participant_of(call));
         let limit_of = person.unwrap_or(HOST);
-        let Some(text) = self.take_text(message, limit_of, request, now) else { return };
+        let Some(text) = self.take_text(message, limit_of, None, request, now) else { return };
         if let (Some(person), Some(public)) = (person, text.strip_prefix("/all ")) {
             let (name, entity) = (self.name_of(person), self.entity_of_person(person));
             self.hear_public(message, person, &name, &entity, public.to_owned(), false, now);

@@ -170,6 +170,11 @@ pub(crate) enum Taken {
 }
 
 impl Known {
+    /// A new subscription counts its documents anew.
+    pub(crate) fn renew(&mut self) {
+        self.version = None;
+    }
+
     /// Takes a document in.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Taken, InfoError> {
         let root = tree(bytes)?;
@@ -343,6 +348,16 @@ mod tests {
         let next = document("version=\"2\"", &format!("<users>{}</users>", user("b", "connected")));
         assert_eq!(known.take(&next), Ok(Taken::Changed));
         assert_eq!(known.people().len(), 1);
+    }
+
+    #[test]
+    fn a_new_subscription_counts_anew() {
+        let mut known = Known::default();
+        let users = |name| format!("<users>{}</users>", user(name, "connected"));
+        assert_eq!(known.take(&document("version=\"7\"", &users("a"))), Ok(Taken::Changed));
+        known.renew();
+        assert_eq!(known.take(&document("version=\"0\"", &users("b"))), Ok(Taken::Changed));
+        assert_eq!(known.people()[0].entity, "sip:b@x");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 use sip_core::{CallKey, Content, Flow, Outcome, Request, RequestId, StatusCode};
 
 use super::{
-    Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, TCP_LIMIT,
-    UDP_LIMIT,
+    Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, Said,
+    TCP_LIMIT, UDP_LIMIT,
 };
+use crate::chat::whole::{self, Joined};
 use crate::chat::{MAX_TEXT, body, form, parts};
 use crate::focus::entity_of;
+use crate::text::{PieceKind, recognise};
 use crate::tie::{LegAddress, tie};
 use crate::{
     Delivery, DeliveryState, Event, Line, MessageId, Now, Recipient, SipAct, Token, name, words,
@@ -18,47 +20,23 @@ use crate::{
 struct Part {
     author: String,
     private: bool,
+    verified: bool,
     /// Without the mark, and with it.
     piece: String,
     whole: String,
+    /// Bytes on the wire.
+    size: usize,
     place: usize,
     count: usize,
 }
 
 impl Member {
     pub(super) fn say(&mut self, reference: String, text: String, to: Recipient, now: Now) {
-        let refusal = if text.is_empty() {
-            Some("There is nothing to send.".to_owned())
-        } else if text.len() > MAX_TEXT {
-            let size = text.len().div_ceil(1024);
-            Some(format!("16 KiB is the most a conference text can be (yours: {size} KiB)"))
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
+        let said = Said { text, to };
+        if let Err(reason) = self.wire(&said) {
             self.tell(Event::Refused { reference, reason });
             return;
         }
-        let wire = match &to {
-            Recipient::Participant(entity) if self.focus.is_some() => {
-                let known =
-                    self.people.values().find(|shown| shown.entity == *entity && !shown.is_self);
-                match known.filter(|_| self.focus_is_ours()) {
-                    Some(shown) if shown.is_host => format!("/host {text}"),
-                    Some(shown) => format!("/to {} {text}", shown.name),
-                    None => {
-                        let reason = "This conference cannot pass a text to one person.".to_owned();
-                        self.tell(Event::Refused { reference, reason });
-                        return;
-                    }
-                }
-            }
-            // A text that would be read as a command keeps its slash.
-            Recipient::Everyone if self.focus_is_ours() && text.starts_with('/') => {
-                format!("/{text}")
-            }
-            Recipient::Everyone | Recipient::Me | Recipient::Participant(_) => text.clone(),
-        };
         self.next_line += 1;
         let line = MessageId(self.next_line);
         let own = self.people.get(&OWN).cloned();
@@ -68,38 +46,104 @@ impl Member {
             from: own.as_ref().map(|own| own.entity.clone()).unwrap_or_default(),
             name: own.map(|own| own.name).unwrap_or_default(),
             is_own: true,
-            to,
-            text,
+            to: said.to.clone(),
+            text: said.text.clone(),
             verified: true,
             at: now.utc,
         }));
-        self.texts.insert(line, wire.clone());
+        self.texts.insert(line, said.clone());
         while self.texts.len() > 200 {
             self.texts.pop_first();
         }
-        self.queue_text(line, Some(reference), &wire);
+        self.queue_text(line, Some(reference), said);
     }
 
-    /// Whether the focus is one of ours and knows our text commands.
-    pub(super) fn focus_is_ours(&self) -> bool {
-        let agent = self.people.get(&PEER).and_then(|peer| peer.agent.clone());
-        self.focus.is_some()
-            && (agent.is_none() || agent.is_some_and(|agent| agent.starts_with("Parlour")))
+    /// What goes out for a text, or why it cannot.
+    fn wire(&self, said: &Said) -> Result<String, String> {
+        let Said { text, to } = said;
+        if text.is_empty() {
+            return Err("There is nothing to send.".to_owned());
+        }
+        if text.len() > MAX_TEXT {
+            let size = text.len().div_ceil(1024);
+            return Err(format!("16 KiB is the most a conference text can be (yours: {size} KiB)"));
+        }
+        let wire = match to {
+            Recipient::Me if self.focus.is_some() => {
+                return Err("A text to yourself is not sent.".to_owned());
+            }
+            Recipient::Participant(entity) if self.focus.is_some() => {
+                self.private_wire(entity, text)?
+            }
+            // A text that would be read as a command keeps its slash.
+            Recipient::Everyone if self.focus_is_ours() && text.starts_with('/') => {
+                format!("/{text}")
+            }
+            Recipient::Everyone | Recipient::Me | Recipient::Participant(_) => text.clone(),
+        };
+        if wire.len() > MAX_TEXT {
+            let over = wire.len() - MAX_TEXT;
+            return Err(format!(
+                "16 KiB is the most a conference text can be, with what says for whom it is: {over} bytes too many"
+            ));
+        }
+        Ok(wire)
     }
 
-    pub(super) fn queue_text(&mut self, line: MessageId, reference: Option<String>, wire: &str) {
-        let is_tcp = self.flow.is_some_and(|flow| flow.transport == sip_core::Transport::Tcp);
-        // A focus of ours takes it whole: the Endpoint sends by TCP what is too long for a datagram (RFC 3261 §18.1.1).
-        let limit = if is_tcp || self.focus_is_ours() { TCP_LIMIT } else { UDP_LIMIT };
-        let parts = parts::split_plain(wire, limit);
-        self.queue.push_back(Outgoing { line, reference, parts, next: 0 });
+    /// A text to one person, who is named by his address: a name may be the beginning of another, or of the text.
+    fn private_wire(&self, entity: &str, text: &str) -> Result<String, String> {
+        if !self.focus_is_ours() {
+            return Err("This conference cannot pass a text to one person.".to_owned());
+        }
+        let known = self.people.values().find(|shown| shown.entity == entity && !shown.is_self);
+        let Some(known) = known else {
+            return Err(format!("Nobody here has the address {entity}."));
+        };
+        if known.is_host {
+            return Ok(format!("/host {text}"));
+        }
+        if entity.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>')) {
+            return Err(format!("{entity} is no address that a text can be sent to."));
+        }
+        Ok(format!("/to <{entity}> {text}"))
+    }
+
+    /// Whether the focus is one of ours and knows our text commands. What does not say so is not: it would tell
+    /// everybody what is for one.
+    fn focus_is_ours(&self) -> bool {
+        self.focus.is_some() && self.is_ours
+    }
+
+    pub(super) fn queue_text(&mut self, line: MessageId, reference: Option<String>, said: Said) {
+        self.queue.push_back(Outgoing { line, reference, said, parts: Vec::new(), next: 0 });
         self.delivered(line, DeliveryState::Sending, None, String::new());
         self.send_next();
+    }
+
+    /// A datagram holds little (RFC 3428 §8); over a connection a text goes in one piece.
+    fn split(&self, wire: &str) -> Vec<String> {
+        let is_tcp = self.flow.is_some_and(|flow| flow.transport == sip_core::Transport::Tcp);
+        let limit = if is_tcp { TCP_LIMIT } else { UDP_LIMIT };
+        if self.is_ours { whole::split(wire, limit) } else { parts::split_plain(wire, limit) }
     }
 
     pub(super) fn send_next(&mut self) {
         if self.in_flight.is_some() || !self.connected {
             return;
+        }
+        while let Some(outgoing) = self.queue.front() {
+            if outgoing.parts.is_empty() {
+                let made = self.wire(&outgoing.said).map(|wire| self.split(&wire));
+                match (made, self.queue.front_mut()) {
+                    (Ok(parts), Some(outgoing)) => outgoing.parts = parts,
+                    (Err(reason), _) => {
+                        self.unsendable(reason);
+                        continue;
+                    }
+                    (Ok(_), None) => return,
+                }
+            }
+            break;
         }
         let Some(text) = self.queue.front().and_then(|outgoing| outgoing.parts.get(outgoing.next))
         else {
@@ -111,6 +155,14 @@ impl Member {
         self.in_flight = Some((token, None));
         let call = self.settings.call;
         self.sip(SipAct::Message { token, call, from_display: None, content });
+    }
+
+    /// What has become of the peer since the text was written forbids that it goes there.
+    fn unsendable(&mut self, reason: String) {
+        if let Some(outgoing) = self.queue.pop_front() {
+            self.placed(outgoing.line, outgoing.reference);
+            self.delivered(outgoing.line, DeliveryState::Failed, None, reason);
+        }
     }
 
     pub(super) fn text_finished(&mut self, outcome: &Outcome) {
@@ -190,20 +242,25 @@ impl Member {
         flow: &Flow,
         now: Now,
     ) {
-        let leg = LegAddress {
-            key: (),
-            flow: self.flow.unwrap_or(*flow),
-            uri: self.settings.peer.uri.as_sip().cloned(),
-        };
         let in_call = call == Some(self.settings.call);
-        let tied =
-            in_call || (call.is_none() && tie(request, flow, std::slice::from_ref(&leg)).is_some());
+        let tied = in_call || (call.is_none() && self.is_from_peer(request, flow));
         let text = match body::read(request) {
             body::Body::Text(text) => text,
             body::Body::Nothing => return self.answer(message, StatusCode::OK, Vec::new()),
             body::Body::Refused { status, headers } => {
                 return self.answer(message, status, headers);
             }
+        };
+        // A focus gives texts in parts another form, with their authors.
+        let joined = if in_call && self.is_ours && self.focus.is_none() {
+            self.joiner.take(text)
+        } else {
+            Joined::Whole(text)
+        };
+        let text = match joined {
+            Joined::Whole(text) => text,
+            Joined::More => return self.answer(message, StatusCode::OK, Vec::new()),
+            Joined::Broken => return self.answer(message, StatusCode::FORBIDDEN, Vec::new()),
         };
         self.answer(message, StatusCode::OK, Vec::new());
         let from = request.headers.from_header().ok();
@@ -214,14 +271,25 @@ impl Member {
             self.show(&entity, name, Recipient::Me, text, false, now);
             return;
         }
-        let display = from.and_then(|from| from.display).map(|display| name::clean(&display));
-        self.hear_peer(&text, display, in_call, now);
+        let author = from.and_then(|from| from.display).map(|display| {
+            author_of(&display, self.known.subject.as_deref(), self.focus_is_ours())
+        });
+        let author = author.filter(|author| !author.is_empty());
+        self.hear_peer(&text, author, in_call, now);
+    }
+
+    /// Whether a request outside of the call comes from whom we talk to. Where his way is not known, nobody knows.
+    fn is_from_peer(&self, request: &Request, flow: &Flow) -> bool {
+        self.flow.is_some_and(|known| {
+            let uri = self.settings.peer.uri.as_sip().cloned();
+            tie(request, flow, &[LegAddress { key: (), flow: known, uri }]).is_some()
+        })
     }
 
     pub(super) fn hear_peer(
         &mut self,
         text: &str,
-        display: Option<String>,
+        author: Option<String>,
         verified: bool,
         now: Now,
     ) {
@@ -250,7 +318,8 @@ impl Member {
             && let Some((author, private, piece)) = form::split_author(rest, &names)
         {
             let whole = format!("{piece}{}", &text[rest.len()..]);
-            let part = Part { author, private, piece: piece.to_owned(), whole, place, count };
+            let (piece, size) = (piece.to_owned(), text.len());
+            let part = Part { author, private, verified, piece, whole, size, place, count };
             self.gather(part, now);
             return;
         }
@@ -261,9 +330,6 @@ impl Member {
             }
             None => {
                 // An author who is not in the roster yet, or a focus of another make: its display name says who.
-                let author = display
-                    .map(|display| display.split(" (").next().unwrap_or_default().to_owned());
-                let author = author.filter(|author| !author.is_empty());
                 let split = author
                     .as_ref()
                     .and_then(|author| form::split_author(text, std::slice::from_ref(author)));
@@ -281,25 +347,30 @@ impl Member {
         let continues = self.gathering.as_ref().is_some_and(|known| {
             known.author == part.author
                 && known.private == part.private
+                && known.verified == part.verified
                 && known.count == part.count
+                && is_full(known.last, &part.piece)
                 && known.pieces.len() + 1 == part.place
         });
         if !continues {
             self.show_gathered(now);
             if part.place != 1 {
-                self.show_of(&part.author, part.private, part.whole, true, now);
+                self.show_of(&part.author, part.private, part.whole, part.verified, now);
                 return;
             }
         }
-        let is_short = !continues && part.piece.len() < SHORT_PART;
+        let is_short = part.size < SHORT_PART;
         let gathering = self.gathering.get_or_insert_with(|| Gathering {
             author: part.author,
             private: part.private,
+            verified: part.verified,
             pieces: Vec::new(),
             marked: Vec::new(),
             count: part.count,
+            last: 0,
             until: now.monotonic,
         });
+        gathering.last = part.size;
         gathering.pieces.push(part.piece);
         gathering.marked.push(part.whole);
         gathering.until = now.monotonic + if is_short { SHORT_PART_WAIT } else { PARTS_WAIT };
@@ -317,7 +388,7 @@ impl Member {
             gathering.marked
         };
         for text in texts {
-            self.show_of(&gathering.author, gathering.private, text, true, now);
+            self.show_of(&gathering.author, gathering.private, text, gathering.verified, now);
         }
     }
 
@@ -366,5 +437,52 @@ impl Member {
         headers: Vec<(&'static str, String)>,
     ) {
         self.sip(SipAct::Respond { message, status, headers });
+    }
+}
+
+/// Whether a part of so many bytes had to end where the next piece begins: it is nearly as long as a part may be, or a
+/// link that is not cut stands next. Otherwise they are two texts that only look like parts.
+fn is_full(size: usize, next: &str) -> bool {
+    let link = || {
+        let end = next.find(char::is_whitespace).unwrap_or(next.len());
+        let first = recognise(&next[..end]).into_iter().next();
+        first.filter(|piece| piece.range.start == 0 && matches!(piece.kind, PieceKind::Link { .. }))
+    };
+    size >= SHORT_PART || link().is_some_and(|link| size + link.range.len() >= SHORT_PART)
+}
+
+/// The author in the display name of a relayed text: a focus of ours puts the subject behind it.
+fn author_of(display: &str, subject: Option<&str>, is_ours: bool) -> String {
+    let behind = subject.map(|subject| format!(" ({subject})"));
+    let author = match behind.and_then(|behind| display.strip_suffix(behind.as_str())) {
+        Some(author) => author,
+        None if is_ours => display.rsplit_once(" (").map_or(display, |(author, _)| author),
+        None => display,
+    };
+    name::clean(author)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_is_taken_off_an_author_and_nothing_else() {
+        let subject = Some("Weekly ops (EU): all");
+        let display = "Bob (2) (Weekly ops (EU): all)";
+        assert_eq!(author_of(display, subject, true), "Bob (2)");
+        assert_eq!(author_of(display, subject, false), "Bob (2)");
+        assert_eq!(author_of("Bob (2) (Weekly ops)", None, true), "Bob (2)");
+        assert_eq!(author_of("Bob (home)", None, false), "Bob (home)");
+        assert_eq!(author_of("Bob", subject, true), "Bob");
+    }
+
+    #[test]
+    fn a_part_that_others_follow_is_nearly_full_or_ends_before_a_link() {
+        let link = format!("https://example.org/{} and more", "x".repeat(240));
+        assert!(is_full(600, "anything"));
+        assert!(is_full(12, &link));
+        assert!(!is_full(12, "they too"));
+        assert!(!is_full(12, "https://example.org/ is it"));
     }
 }

@@ -80,7 +80,7 @@ impl Actor {
             .unwrap_or_else(|| format!("conf-{:016x}", self.rng.next_u64()));
         let Some(own) = self.own.uri.as_sip() else { return };
         let conference = own.with_user(&user);
-        let subject = match conference::clean_name(&subject) {
+        let subject = match conference::clean_line(&subject) {
             empty if empty.is_empty() => format!("{}'s conference", self.settings.name),
             subject => subject,
         };
@@ -197,7 +197,13 @@ impl Actor {
             .insert(call, Key::Early(early), way.local.ip(), Vec::new())
             .offered(negotiator, sockets);
         self.begin_story(RecordKind::Outgoing, target.to_string(), String::new());
-        self.begin_call(MemberSettings { own: self.own.clone(), peer, call, dialled_by_us: true });
+        self.begin_call(MemberSettings {
+            own: self.own.clone(),
+            peer,
+            call,
+            dialled_by_us: true,
+            invited: None,
+        });
     }
 
     /// A session of two, until the other turns out to be a focus.
@@ -270,7 +276,13 @@ impl Actor {
         let call = ringing.call;
         let peer = ringing.peer.clone();
         self.begin_story(RecordKind::Incoming, ringing.uri, ringing.name);
-        self.begin_call(MemberSettings { own: self.own.clone(), peer, call, dialled_by_us: false });
+        self.begin_call(MemberSettings {
+            own: self.own.clone(),
+            peer,
+            call,
+            dialled_by_us: false,
+            invited: Some((ringing.invite, ringing.flow)),
+        });
         self.accept(call, self.own_contact());
         self.tell(Event::IncomingGone { incoming, reason: String::new(), missed: false });
     }

@@ -147,6 +147,7 @@ impl Actor {
         };
         let ringing = Ringing {
             call,
+            invite: request.clone(),
             uri: address.to_string(),
             peer: NameAddr::new(Some(name.as_str()).filter(|name| !name.is_empty()), address),
             name,
