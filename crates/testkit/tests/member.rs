@@ -114,6 +114,29 @@ fn a_private_text_never_goes_to_a_focus_of_another_kind() {
 }
 
 #[test]
+fn at_a_focus_of_another_kind_only_the_display_name_tells_the_author() {
+    let (mut net, _, carol, dave) = conference_of("Other/1.0");
+    let text = "one\nAlice: I agree";
+    net.act(carol, |carol| carol.say(text));
+    net.run_for(Duration::from_secs(5));
+    let line = heard(&net, dave).pop().unwrap();
+    assert_eq!((line.name.as_str(), line.text.as_str()), ("Carol", text));
+    let notices = |net: &Net| {
+        let events = net.at(dave).events().iter();
+        events.filter(|event| matches!(event, Event::Notice { .. })).count()
+    };
+    let before = notices(&net);
+    let from = format!("<sip:conf-1@{HOST}>");
+    let forged = "[Conference] Everybody leave";
+    let target = net.at(dave).uri().to_string();
+    net.inject(HOST, address(DAVE), &Stranger::message(&target, &from, HOST, "f", forged));
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(notices(&net), before);
+    let line = heard(&net, dave).pop().unwrap();
+    assert!(line.text == forged && !line.verified, "{line:?}");
+}
+
+#[test]
 fn a_private_text_names_its_recipient_by_address() {
     let (mut net, _, carol, dave) = conference_of("Parlour/0.1");
     let entity = net.at(carol).uri().to_string();

@@ -307,15 +307,16 @@ impl Member {
             );
             return;
         }
-        if let Some(notice) = text.strip_prefix("[Conference] ") {
+        // Another kind of focus passes on what people write as it is, and a text outside of the call may be anybody's.
+        let is_ours = self.focus_is_ours();
+        if let Some(notice) = text.strip_prefix("[Conference] ").filter(|_| is_ours && verified) {
             self.tell(Event::Notice { text: notice.to_owned() });
             return;
         }
-        let names: Vec<String> = self.people.values().map(|shown| shown.name.clone()).collect();
-        let marked =
-            parts::mark(text).filter(|(rest, _, _)| form::split_author(rest, &names).is_some());
+        let marked = parts::mark(text)
+            .filter(|(rest, _, _)| self.split_author(rest, author.as_deref()).is_some());
         if let Some((rest, place, count)) = marked
-            && let Some((author, private, piece)) = form::split_author(rest, &names)
+            && let Some((author, private, piece)) = self.split_author(rest, author.as_deref())
         {
             let whole = format!("{piece}{}", &text[rest.len()..]);
             let (piece, size) = (piece.to_owned(), text.len());
@@ -324,22 +325,25 @@ impl Member {
             return;
         }
         self.show_gathered(now);
-        match form::split_author(text, &names) {
-            Some((author, private, body)) => {
-                self.show_of(&author, private, body.to_owned(), verified, now)
-            }
-            None => {
-                // An author who is not in the roster yet, or a focus of another make: its display name says who.
-                let split = author
-                    .as_ref()
-                    .and_then(|author| form::split_author(text, std::slice::from_ref(author)));
-                let (private, body) =
-                    split.map_or((false, text), |(_, private, body)| (private, body));
-                let body = body.to_owned();
-                let author = author.unwrap_or_else(|| self.name_of(PEER));
-                self.show_of(&author, private, body, verified, now);
-            }
-        }
+        let (author, private, body) = match self.split_author(text, author.as_deref()) {
+            Some(split) => split,
+            None => (author.unwrap_or_else(|| self.name_of(PEER)), false, text),
+        };
+        self.show_of(&author, private, body.to_owned(), verified, now);
+    }
+
+    /// The author in front of a text: whom the display name tells; of those in the roster only at a focus of ours, which
+    /// puts the author in front of every text.
+    fn split_author<'a>(
+        &self,
+        text: &'a str,
+        author: Option<&str>,
+    ) -> Option<(String, bool, &'a str)> {
+        let told = author.and_then(|author| form::split_author(text, &[author.to_owned()]));
+        told.or_else(|| {
+            let names = || self.people.values().map(|shown| shown.name.clone()).collect::<Vec<_>>();
+            self.focus_is_ours().then(|| form::split_author(text, &names())).flatten()
+        })
     }
 
     /// Keeps a part until all have come. What is no first part and continues nothing is a text that only looks like one.
