@@ -20,6 +20,11 @@ pub enum MediaState {
 /// A wish of the user, or the report on an effect.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// Report on `SipAct::Accept`: the offer could not be answered, the call was refused.
+    AcceptFailed {
+        /// Which call.
+        call: CallKey,
+    },
     /// An incoming call to the conference URI, or one the user added by hand, is to join. (Calls whose Request-URI is
     /// the conference's the focus takes by itself.)
     Admit {

@@ -1,6 +1,7 @@
 //! The focus of a conference (RFC 4353, RFC 4579): who is in it, and the order of everything. `focus/talk` decides who
 //! gets a text, `focus/delivery` brings it there, `focus/documents` tells subscribers who is here.
 
+mod calls;
 mod delivery;
 mod documents;
 mod talk;
@@ -9,24 +10,27 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sip_core::{
-    AnyUri, CallFailure, CallKey, EndReason, Event as SipEvent, Failure, Flow, NameAddr, Request,
-    RequestId, Response, SubscriptionKey, Uri,
+    AnyUri, CallKey, Event as SipEvent, Flow, NameAddr, Request, RequestId, SubscriptionKey, Uri,
 };
 use time::OffsetDateTime;
 
 use crate::chat::limits::{self, SenderLimit};
-use crate::chat::quirks::{self, Quirks, Way};
+use crate::chat::quirks::{Quirks, Way};
 use crate::chat::whole::Joiner;
-use crate::tie::LegAddress;
+use crate::tie::{LegAddress, tie_through};
 use crate::{
-    ChatAbility, ChatRate, Command, Effect, Event, MediaState, MessageId, MixerAct, Now,
-    Participant, ParticipantId, ParticipantState, SipAct, Timer, Token, name, words,
+    ChatAbility, ChatRate, Command, Effect, Event, MessageId, Now, Participant, ParticipantId,
+    ParticipantState, SipAct, Timer, Token, name,
 };
 use delivery::{InFlight, Queued, Written};
 use documents::Subscriber;
 
 /// Somebody who left is shown this long.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
+/// How long a call rings at most: the Endpoint gives it up then.
+const FORGET_CALLER_AFTER: Duration = Duration::from_secs(180);
+/// The most ringing calls of which the request is kept.
+const MAX_CALLERS: usize = 32;
 
 /// How a conference is set up.
 #[derive(Clone, Debug)]
@@ -68,6 +72,8 @@ struct Leg {
     uri: Option<Uri>,
     /// Call-ID, our tag and theirs.
     dialog: (String, String, String),
+    /// Whether a proxy stays on its way: requests from that hop are everybody's behind it.
+    is_routed: bool,
     /// Where texts outside of the dialog go, and as whom they come.
     contact: Option<Uri>,
     dialled_uri: Option<Uri>,
@@ -93,6 +99,8 @@ struct Leg {
 struct Caller {
     request: Request,
     flow: Flow,
+    /// When it came.
+    at: Instant,
 }
 
 /// The focus as a value.
@@ -111,7 +119,7 @@ pub struct Focus {
     conference_limit: SenderLimit,
     tokens: BTreeMap<Token, CallKey>,
     requests: BTreeMap<RequestId, CallKey>,
-    seen: VecDeque<(String, u32, String)>,
+    seen: VecDeque<talk::Seen>,
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     subscribing: BTreeMap<RequestId, Option<CallKey>>,
     over: bool,
@@ -184,6 +192,10 @@ impl Focus {
         match command {
             Command::Admit { call } => self.admit(call, now),
             Command::Dialling { participant, call } => self.dialling(participant, call),
+            Command::AcceptFailed { call } => {
+                let reason = "There is no audio format in common".to_owned();
+                self.call_over(call, reason, Some("failed"), now);
+            }
             Command::DialFailed { participant, reason } => {
                 self.gone(participant, reason, Some("failed"), now);
             }
@@ -199,11 +211,7 @@ impl Focus {
                     self.requests.insert(request, call);
                 }
             }
-            Command::SetName { name } => {
-                let name = name::clean(&name);
-                self.settings.own.display = Some(name.clone());
-                self.change(HOST, now, |host| host.name = name);
-            }
+            Command::SetName { name } => self.rename_host(&name, now),
             Command::Subscription { subscribe, subscription } => {
                 self.subscribed(subscribe, subscription, now);
             }
@@ -218,7 +226,7 @@ impl Focus {
     /// What happened on the wire.
     pub fn handle_event(&mut self, event: &SipEvent, now: Now) {
         match event {
-            SipEvent::Acked { call, .. } => self.connected(call.key(), now),
+            SipEvent::Acked { call, ack } => self.acked(call.key(), ack, now),
             SipEvent::Answered { call, response, flow } => {
                 self.answered(call.key(), response, *flow, now)
             }
@@ -231,22 +239,9 @@ impl Focus {
                     self.text_finished(call, outcome, now);
                 }
             }
-            SipEvent::Ended { call, reason } => {
-                let (words, how) = match reason {
-                    EndReason::Bye(_) => ("left".to_owned(), "departed"),
-                    EndReason::HungUp => (String::new(), "booted"),
-                    EndReason::NoAck | EndReason::PeerLost => {
-                        ("The connection was lost".to_owned(), "failed")
-                    }
-                };
-                self.call_over(*call, words, Some(how), now);
-            }
+            SipEvent::Ended { call, reason } => self.ended(*call, reason, now),
             SipEvent::Invited { call, request, flow } => {
-                self.callers.insert(call.key(), Caller { request: request.clone(), flow: *flow });
-                let user = request.uri.as_sip().and_then(Uri::user_unescaped);
-                if user.is_some() && user == self.settings.conference.user_unescaped() {
-                    self.admit(call.key(), now);
-                }
+                self.invited(call.key(), request, *flow, now);
             }
             SipEvent::Message { message, call, request, flow } => {
                 self.hear(message.id(), *call, request, flow, now);
@@ -273,9 +268,10 @@ impl Focus {
             SipEvent::SubscriptionEnded { subscription, .. } => {
                 self.subscribers.remove(subscription);
             }
-            SipEvent::Notified { .. }
-            | SipEvent::Reinvited { .. }
-            | SipEvent::ReinviteAcked { .. } => {}
+            SipEvent::Reinvited { call, request, .. } => {
+                self.reinvited(*call, &request.headers, now);
+            }
+            SipEvent::Notified { .. } | SipEvent::ReinviteAcked { .. } => {}
         }
     }
 
@@ -409,241 +405,14 @@ impl Focus {
         (2..).map(|n| format!("{wished};leg={n}")).find(|entity| !taken(entity)).unwrap_or(wished)
     }
 
-    fn invite(&mut self, target: AnyUri, wished: Option<String>, now: Now) {
-        let Some(uri) = target.as_sip().cloned() else {
-            self.tell(Event::Notice {
-                text: format!("{target} cannot be called: only SIP addresses can"),
-            });
-            return;
-        };
-        let entity = self.free_entity(entity_of(&target));
-        let participant =
-            self.add_person(&NameAddr::new(None, uri.clone()), entity, wished, true, now);
-        if let Some(person) = self.people.get(&participant) {
-            let shown = person.shown.clone();
-            self.tell(Event::Participant(shown));
-        }
-        self.roster_changed(now);
-        let host = self.people.get(&HOST).map(|host| host.shown.name.clone()).unwrap_or_default();
-        let display = format!("{host} ({})", self.settings.subject);
-        let from = NameAddr::new(Some(&display), self.settings.conference.clone());
-        let contact_user = self.conference_user();
-        self.sip(SipAct::Dial { participant, target: uri, from, contact_user, is_focus: true });
-    }
-
-    fn conference_user(&self) -> String {
-        self.settings.conference.user_unescaped().unwrap_or_default()
-    }
-
-    fn dialling(&mut self, participant: ParticipantId, call: CallKey) {
-        let Some(person) = self.people.get_mut(&participant) else {
-            self.sip(SipAct::Cancel { call });
-            return;
-        };
-        if person.gone_at.is_some() {
-            self.sip(SipAct::Cancel { call });
-            return;
-        }
-        person.call = Some(call);
-        let uri = Uri::parse(&person.shown.entity).ok();
-        let local = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-        let flow =
-            Flow { transport: sip_core::Transport::Udp, local, remote: local, connection: None };
-        self.legs.insert(call, Leg::new(participant, flow, uri, quirks::of(None), true));
-    }
-
-    fn answered(&mut self, call: CallKey, response: &Response, flow: Flow, now: Now) {
-        let Some(leg) = self.legs.get_mut(&call) else { return };
-        let headers = &response.headers;
-        leg.flow = flow;
-        leg.learn(headers, true);
-        let tag = |address: Result<NameAddr, _>| {
-            address
-                .ok()
-                .and_then(|address: NameAddr| address.tag().map(str::to_owned))
-                .unwrap_or_default()
-        };
-        let call_id = headers.call_id().unwrap_or_default().to_owned();
-        leg.dialog = (call_id, tag(headers.from_header()), tag(headers.to_header()));
-        self.connected(call, now);
-    }
-
-    fn admit(&mut self, call: CallKey, now: Now) {
-        let Some(caller) = self.callers.remove(&call) else { return };
-        let here = self.people.values().filter(|person| person.gone_at.is_none()).count();
-        if self.over || here > self.settings.capacity {
-            self.sip(SipAct::Reject { call, failure: Failure::BUSY_HERE });
-            return;
-        }
-        let headers = &caller.request.headers;
-        let Ok(from) = headers.from_header() else {
-            self.sip(SipAct::Reject { call, failure: Failure::BAD_REQUEST });
-            return;
-        };
-        let wants_privacy = headers.list("Privacy").iter().any(|value| {
-            value.split(';').any(|one| ["id", "user", "header"].contains(&one.trim()))
-        });
-        let uri = from.uri.as_sip().cloned();
-        let is_anonymous = wants_privacy
-            || uri.as_ref().is_some_and(|uri| uri.host.to_string() == "anonymous.invalid");
-        let person = if is_anonymous {
-            let number = self.next_person;
-            let entity = format!("sip:anonymous{number}@anonymous.invalid");
-            self.add_person(&from, entity, Some(format!("Anonymous {number}")), false, now)
-        } else {
-            let entity = self.free_entity(entity_of(&from.uri));
-            self.add_person(&from, entity, None, false, now)
-        };
-        if let Some(person) = self.people.get_mut(&person) {
-            person.call = Some(call);
-        }
-        let mut leg = Leg::new(person, caller.flow, uri, quirks::of(headers.user_agent()), false);
-        leg.learn(headers, false);
-        let tag = from.tag().unwrap_or_default().to_owned();
-        leg.dialog = (headers.call_id().unwrap_or_default().to_owned(), String::new(), tag);
-        // The phone files what it gets later under what it dialled.
-        leg.dialled_uri = headers.to_header().ok().and_then(|to| to.uri.as_sip().map(Uri::bare));
-        self.legs.insert(call, leg);
-        let contact_user = self.conference_user();
-        self.sip(SipAct::Accept { call, contact_user, is_focus: true });
-    }
-
-    fn connected(&mut self, call: CallKey, now: Now) {
-        let Some(leg) = self.legs.get_mut(&call) else { return };
-        leg.connected = true;
-        let person = leg.person;
-        let ability = leg.ability();
-        let agent = leg.quirks_name.clone();
-        if let Some(person) = self.people.get_mut(&person) {
-            person.joined = Some(now.utc);
-        }
-        self.effects.push_back(Effect::Mixer(MixerAct::Connect { call }));
-        self.change(person, now, |shown| {
-            shown.state = ParticipantState::Connected;
-            shown.reason.clear();
-            shown.chat = ability;
-            shown.agent = agent;
-        });
-        self.deliver_waiting(person, call, now);
-    }
-
-    fn media(&mut self, call: CallKey, state: MediaState, now: Now) {
-        let Some(leg) = self.legs.get(&call).filter(|leg| leg.connected) else { return };
-        let state = match state {
-            MediaState::Active => ParticipantState::Connected,
-            MediaState::HeldByPeer => ParticipantState::OnHold,
-        };
-        self.change(leg.person, now, |shown| shown.state = state);
-    }
-
-    fn refused(&mut self, call: CallKey, failure: &CallFailure, now: Now) {
-        let Some(person) = self.participant_of(call) else { return };
-        let name = self.name_of(person);
-        let how = match failure {
-            CallFailure::Declined(response) if response.status.code() == 486 => "busy",
-            _ => "failed",
-        };
-        self.call_over(call, words::call_failure(&name, failure), Some(how), now);
-    }
-
-    fn call_over(&mut self, call: CallKey, reason: String, how: Option<&'static str>, now: Now) {
-        let Some(leg) = self.legs.remove(&call) else { return };
-        self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call }));
-        self.requests.retain(|_, of| *of != call);
-        self.tokens.retain(|_, of| *of != call);
-        let person = leg.person;
-        self.leg_left(leg);
-        self.gone(person, reason, how, now);
-    }
-
-    fn gone(&mut self, id: ParticipantId, reason: String, how: Option<&'static str>, now: Now) {
-        let Some(person) = self.people.get_mut(&id).filter(|person| person.gone_at.is_none())
-        else {
-            return;
-        };
-        person.gone_at = Some(now.monotonic);
-        person.gone_how = how;
-        person.call = None;
-        let waiting = std::mem::take(&mut person.waiting);
-        let entity = person.shown.entity.clone();
-        for line in waiting {
-            self.delivery(line, &entity, crate::DeliveryState::Left, None, String::new());
-        }
-        // A person who never came in and was not called is not worth a line.
-        let never_seen =
-            self.people.get(&id).is_some_and(|person| person.joined.is_none() && !person.dialled);
-        if never_seen {
-            self.people.remove(&id);
-            return;
-        }
-        self.change(id, now, |shown| {
-            shown.state = ParticipantState::Disconnected;
-            shown.reason = reason;
-        });
-        let subscriptions: Vec<SubscriptionKey> = self
-            .subscribers
-            .iter()
-            .filter(|(_, known)| known.person == id)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in subscriptions {
-            self.end_subscription(key, "rejected");
-        }
-    }
-
-    fn remove(&mut self, id: ParticipantId, now: Now) {
-        if id == HOST {
-            return;
-        }
-        let Some(person) = self.people.get(&id) else { return };
-        let (call, connected) = (person.call, person.joined.is_some());
-        match call {
-            Some(call) if connected => {
-                self.sip(SipAct::HangUp { call, reason: Some("Removed by host".to_owned()) });
-                self.call_over(call, "Removed by host".to_owned(), Some("booted"), now);
-            }
-            Some(call) => {
-                self.sip(SipAct::Cancel { call });
-                self.call_over(call, "Not called any more".to_owned(), Some("booted"), now);
-            }
-            None => self.gone(id, "Not called any more".to_owned(), Some("booted"), now),
-        }
-    }
-
-    fn end(&mut self, now: Now) {
-        if self.over {
-            return;
-        }
-        self.over = true;
-        let subscriptions: Vec<SubscriptionKey> = self.subscribers.keys().copied().collect();
-        for key in subscriptions {
-            self.end_subscription(key, "noresource");
-        }
-        let calls: Vec<(CallKey, bool)> =
-            self.legs.iter().map(|(key, leg)| (*key, leg.connected)).collect();
-        for (call, connected) in calls {
-            if connected {
-                self.sip(SipAct::HangUp {
-                    call,
-                    reason: Some("The conference has ended".to_owned()),
-                });
-            } else if self.legs.get(&call).is_some_and(|leg| leg.dialled_out) {
-                self.sip(SipAct::Cancel { call });
-            } else {
-                self.sip(SipAct::HangUp { call, reason: None });
-            }
-            self.call_over(call, String::new(), Some("booted"), now);
-        }
-        let ringing: Vec<CallKey> = self.callers.keys().copied().collect();
-        self.callers.clear();
-        for call in ringing {
-            self.sip(SipAct::Reject { call, failure: Failure::TEMPORARILY_UNAVAILABLE });
-        }
-        self.tell(Event::Ended { reason: "The conference has ended".to_owned() });
-    }
-
     fn name_of(&self, id: ParticipantId) -> String {
         self.people.get(&id).map(|person| person.shown.name.clone()).unwrap_or_default()
+    }
+
+    /// The leg of a request from outside of every dialog.
+    fn tied(&self, request: &Request, flow: &Flow) -> Option<CallKey> {
+        let is_routed = |key| self.legs.get(&key).is_some_and(|leg| leg.is_routed);
+        tie_through(request, flow, &self.addresses(), is_routed)
     }
 
     fn addresses(&self) -> Vec<LegAddress<CallKey>> {

@@ -211,7 +211,8 @@ impl Member {
             }
             Command::Subscription { subscription, .. } => self.subscription = Some(subscription),
             Command::Unsendable { .. } => self.text_finished(&Outcome::Unsendable),
-            Command::Admit { .. }
+            Command::AcceptFailed { .. }
+            | Command::Admit { .. }
             | Command::Dialling { .. }
             | Command::DialFailed { .. }
             | Command::Invite { .. }

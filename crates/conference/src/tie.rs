@@ -12,27 +12,57 @@ pub(crate) struct LegAddress<K> {
     pub(crate) uri: Option<Uri>,
 }
 
-/// The one leg, by connection or source address and port (rule 2), or by user part and source address where that
-/// address carries one leg only (rule 4).
+/// The one leg of a peer that is reached without any proxy.
 pub(crate) fn tie<K: Copy>(request: &Request, flow: &Flow, legs: &[LegAddress<K>]) -> Option<K> {
+    tie_through(request, flow, legs, |_| false)
+}
+
+/// The one leg, by connection or source address and port (rule 2), or by user part and source address where that
+/// address carries one leg only (rule 4). What came through a next hop, which is everybody's behind it, ties by the
+/// whole From address and the same hop only (rule 3).
+pub(crate) fn tie_through<K: Copy>(
+    request: &Request,
+    flow: &Flow,
+    legs: &[LegAddress<K>],
+    is_routed: impl Fn(K) -> bool,
+) -> Option<K> {
     let own = |leg: &&LegAddress<K>| match flow.transport {
         Transport::Tcp => {
             leg.flow.transport == Transport::Tcp && leg.flow.connection == flow.connection
         }
         Transport::Udp => leg.flow.transport == Transport::Udp && leg.flow.remote == flow.remote,
     };
-    let mut by_flow = legs.iter().filter(own);
-    if let Some(leg) = by_flow.next() {
-        return by_flow.next().is_none().then_some(leg.key);
+    let mut on_flow = legs.iter().filter(own);
+    let from = request.headers.from_header().ok();
+    let from = from.as_ref().and_then(|from| from.uri.as_sip());
+    let is_relayed = request.headers.vias().is_ok_and(|vias| vias.len() > 1);
+    if is_relayed || on_flow.clone().any(|leg| is_routed(leg.key)) {
+        let from = from?;
+        let mut named = on_flow.filter(|leg| {
+            let same = leg.uri.as_ref().is_some_and(|known| same_person(known, from));
+            same && is_routed(leg.key)
+        });
+        let leg = named.next()?;
+        return named.next().is_none().then_some(leg.key);
     }
-    let from = request.headers.from_header().ok()?;
-    let user = from.uri.as_sip()?.user_unescaped()?;
+    if let Some(leg) = on_flow.next() {
+        return on_flow.next().is_none().then_some(leg.key);
+    }
+    let user = from?.user_unescaped()?;
     let mut by_address = legs.iter().filter(|leg| leg.flow.remote.ip() == flow.remote.ip());
     let leg = by_address.next()?;
-    let alone = by_address.next().is_none();
+    let alone = by_address.next().is_none() && !is_routed(leg.key);
     let same_user =
         leg.uri.as_ref().and_then(Uri::user_unescaped).is_some_and(|known| known == user);
     (alone && same_user).then_some(leg.key)
+}
+
+/// User and host; ports are dropped by some phones.
+fn same_person(one: &Uri, two: &Uri) -> bool {
+    let hosts = (one.host.to_string(), two.host.to_string());
+    one.user.is_some()
+        && one.user_unescaped() == two.user_unescaped()
+        && hosts.0.eq_ignore_ascii_case(&hosts.1)
 }
 
 #[cfg(test)]
@@ -87,5 +117,31 @@ mod tests {
             leg.flow.connection = Some(ConnectionId(4));
         }
         assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:5070", &legs), None);
+    }
+
+    fn through(vias: usize, from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
+        let mut headers = Headers::default();
+        for n in 0..vias {
+            headers.push("Via", format!("SIP/2.0/UDP h{n};branch=z9hG4bK{n}"));
+        }
+        headers.push("From", from);
+        let uri = AnyUri::parse("sip:conf@x").unwrap();
+        let request = Request { method: Method::Message, uri, headers, body: Default::default() };
+        tie_through(&request, &leg(0, source, "x").flow, legs, |key| key == 1)
+    }
+
+    #[test]
+    fn what_comes_through_a_proxy_ties_by_the_whole_address_and_the_same_hop_only() {
+        let hop = "192.0.2.5:5060";
+        let legs = [leg(1, hop, "bob"), leg(2, "192.0.2.9:5060", "carol")];
+        let mallory = "<sip:mallory@somewhere>;tag=1";
+        assert_eq!(through(1, mallory, hop, &legs), None, "the proxy's own port is no proof");
+        assert_eq!(through(2, mallory, hop, &legs), None);
+        assert_eq!(through(2, "<sip:bob@somewhere>;tag=1", hop, &legs), Some(1));
+        assert_eq!(through(2, "<sip:bob@elsewhere>;tag=1", hop, &legs), None);
+        assert_eq!(through(2, "<sip:bob@somewhere>;tag=1", "192.0.2.6:5060", &legs), None);
+        assert_eq!(through(1, "<sip:bob@z>;tag=1", "192.0.2.5:9999", &legs), None);
+        assert_eq!(through(2, "<sip:carol@somewhere>;tag=1", "192.0.2.9:5060", &legs), None);
+        assert_eq!(through(1, "<sip:carol@z>;tag=1", "192.0.2.9:5060", &legs), Some(2));
     }
 }

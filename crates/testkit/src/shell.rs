@@ -110,20 +110,28 @@ impl Shell {
         Some(key)
     }
 
-    /// Takes a call that rings.
-    pub fn accept(&mut self, key: CallKey, contact: Contact) {
-        let Some((incoming, offer)) = self.incoming.remove(&key) else { return };
+    /// Takes a call that rings; false where its offer cannot be answered.
+    pub fn accept(&mut self, key: CallKey, contact: Contact) -> bool {
+        let Some((incoming, offer)) = self.incoming.remove(&key) else { return true };
+        let now = self.now.monotonic;
         let mut negotiator = self.negotiator();
         let answer = if offer.is_empty() {
             negotiator.offer()
         } else {
-            negotiator.answer(&offer).expect("the offers of the testkit can be answered").0
+            match negotiator.answer(&offer) {
+                Ok((answer, _)) => answer,
+                Err(_) => {
+                    let failure = sip_core::Failure::NOT_ACCEPTABLE_HERE;
+                    self.endpoint.reject(incoming, failure, now);
+                    return false;
+                }
+            }
         };
-        let now = self.now.monotonic;
         let awaiting = self.endpoint.accept(incoming, contact.clone(), answer, now);
         self.awaiting.insert(key, awaiting);
         self.media.insert(key, negotiator);
         self.contacts.insert(key, contact);
+        true
     }
 
     /// Lets a call ring.
@@ -250,7 +258,9 @@ impl Shell {
         let now = self.now.monotonic;
         match act {
             SipAct::Accept { call, contact_user, is_focus } => {
-                self.accept(call, Contact { user: contact_user, is_focus });
+                if !self.accept(call, Contact { user: contact_user, is_focus }) {
+                    return vec![Command::AcceptFailed { call }];
+                }
             }
             SipAct::AcceptSubscribe { subscribe, expires, contact_user } => {
                 return self.accept_subscribe(subscribe, expires, contact_user);

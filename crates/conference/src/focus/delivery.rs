@@ -70,6 +70,7 @@ impl Leg {
             flow,
             uri,
             dialog: Default::default(),
+            is_routed: false,
             contact: None,
             dialled_uri: None,
             quirks_name: None,
@@ -96,10 +97,33 @@ impl Leg {
         let by_transport =
             if self.flow.transport == sip_core::Transport::Tcp { TCP_LIMIT } else { UDP_LIMIT };
         self.limit = self.quirks.limit.map_or(by_transport, |limit| limit.min(by_transport));
+        self.is_routed = headers.record_routes().is_ok_and(|routes| !routes.is_empty());
+        self.take_target(headers);
+    }
+
+    /// Contact and Allow of a target refresh (RFC 3261 §12.2).
+    pub(super) fn refresh(&mut self, headers: &Headers) {
+        let before = self.contact.as_ref().and_then(address_of);
+        self.take_target(headers);
+        let after = self.contact.as_ref().and_then(address_of);
+        // A phone whose Contact was where its requests came from has moved; behind a NAT nothing is known.
+        let was_there = self.flow.transport == sip_core::Transport::Udp
+            && !self.is_routed
+            && before == Some(self.flow.remote);
+        if let Some(remote) = after.filter(|_| was_there) {
+            self.flow.remote = remote;
+        }
+    }
+
+    fn take_target(&mut self, headers: &Headers) {
         let contact = headers.contacts().ok().and_then(|contacts| contacts.first().cloned());
-        self.contact = contact.and_then(|contact| contact.uri.as_sip().cloned());
+        if let Some(uri) = contact.and_then(|contact| contact.uri.as_sip().cloned()) {
+            self.contact = Some(uri);
+        }
         // An Allow without MESSAGE says no; no Allow says nothing (RFC 3261 §20.5).
-        self.unsupported = headers.allow().is_some_and(|allow| !allow.contains(&Method::Message));
+        if let Some(allow) = headers.allow() {
+            self.unsupported = !allow.contains(&Method::Message);
+        }
     }
 
     pub(super) fn ability(&self) -> ChatAbility {
@@ -111,6 +135,12 @@ impl Leg {
             ChatAbility::Yes
         }
     }
+}
+
+/// Where a URI with a literal address leads over UDP.
+fn address_of(uri: &Uri) -> Option<std::net::SocketAddr> {
+    let ip = uri.host.ip().filter(|_| uri.transport().is_none_or(|name| name == "udp"))?;
+    Some(std::net::SocketAddr::new(ip, uri.port.unwrap_or(5060)))
 }
 
 impl Focus {

@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use sip_core::{CallKey, Content, Failure, Flow, Request, RequestId, SubscriptionKey, Transport};
+use sip_core::{CallKey, Content, Failure, Flow, Request, RequestId, SubscriptionKey};
 
 use super::{Focus, HOST};
 use crate::info::write::{Document, User};
-use crate::tie::tie;
 use crate::{Now, ParticipantId, ParticipantState, SipAct};
 
 /// RFC 4575 §3.9: at most one in this time to each subscriber.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// The most subscriptions of one participant: each gets a whole document for each change.
+const MAX_OF_ONE: usize = 4;
 
 /// Somebody who is told.
 #[derive(Debug)]
@@ -32,11 +34,15 @@ impl Focus {
         flow: &Flow,
     ) {
         let leg = call.filter(|call| self.legs.contains_key(call));
-        let leg = leg.or_else(|| self.target_dialog(request));
-        let leg =
-            leg.or_else(|| tie(request, flow, &self.addresses())).or_else(|| self.sole_leg(flow));
         let refreshed = known.is_some_and(|key| self.subscribers.contains_key(&key));
-        if leg.is_none() && !refreshed || self.over {
+        let leg = leg.or_else(|| {
+            let outside = self.is_conference(request) && !refreshed;
+            let by_dialog = || self.target_dialog(request);
+            outside.then(|| by_dialog().or_else(|| self.tied(request, flow))).flatten()
+        });
+        let person = leg.and_then(|call| self.participant_of(call));
+        let is_free = person.is_some_and(|person| self.subscriptions_of(person) < MAX_OF_ONE);
+        if self.over || !refreshed && !is_free {
             self.sip(SipAct::RejectSubscribe { subscribe, failure: Failure::FORBIDDEN });
             return;
         }
@@ -45,30 +51,28 @@ impl Focus {
         self.sip(SipAct::AcceptSubscribe { subscribe, expires, contact_user });
     }
 
+    fn subscriptions_of(&self, person: ParticipantId) -> usize {
+        let subscribed = self.subscribers.values().filter(|known| known.person == person);
+        let asked = self.subscribing.values().flatten();
+        let asked = asked.filter(|call| self.participant_of(**call) == Some(person));
+        subscribed.count() + asked.count()
+    }
+
     /// The leg whose dialog Target-Dialog names, both tags right (RFC 4538 §4). The tags are as we see them.
     fn target_dialog(&self, request: &Request) -> Option<CallKey> {
         let value = request.headers.get("Target-Dialog")?;
         let (call_id, params) = value.split_once(';')?;
         let params = sip_core::Params::parse(params).ok()?;
         let (local, remote) = (params.value("local-tag")?, params.value("remote-tag")?);
+        let named = (call_id.trim(), local, remote);
+        if named.0.is_empty() || local.is_empty() || remote.is_empty() {
+            return None;
+        }
         let fits = self.legs.iter().find(|(_, leg)| {
-            let (known, our_tag, their_tag) = &leg.dialog;
-            known == call_id.trim()
-                && their_tag == remote
-                && (our_tag.is_empty() || our_tag == local)
+            let (known, ours, theirs) = &leg.dialog;
+            leg.connected && named == (known.as_str(), ours.as_str(), theirs.as_str())
         });
         fits.map(|(key, _)| *key)
-    }
-
-    /// A SUBSCRIBE from the address of one leg only: Linphone's comes from a port and a host never seen in the call.
-    fn sole_leg(&self, flow: &Flow) -> Option<CallKey> {
-        let mut legs = self.legs.iter().filter(|(_, leg)| {
-            leg.connected
-                && leg.flow.remote.ip() == flow.remote.ip()
-                && flow.transport == Transport::Udp
-        });
-        let first = legs.next()?;
-        legs.next().is_none().then_some(*first.0)
     }
 
     pub(super) fn subscribed(

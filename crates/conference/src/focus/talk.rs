@@ -1,16 +1,24 @@
 //! Who gets a text: the classes a to k of sip-chat §3.1, and the answer each MESSAGE gets at once (§3.7).
 
-use sip_core::{CallKey, Flow, Request, RequestId, StatusCode, Uri};
+use sip_core::{CallKey, Flow, Request, RequestId, StatusCode};
 
 use super::delivery::Written;
 use super::{Focus, HOST};
 use crate::chat::whole::Joined;
 use crate::chat::{MAX_TEXT, body};
-use crate::tie::tie;
 use crate::{Event, Line, MessageId, Now, ParticipantId, Recipient, SipAct};
 
 /// Requests outside of dialogs that are remembered so that a repeated one is not relayed twice.
 const MAX_SEEN: usize = 1024;
+
+/// A request from outside of dialogs, and what it was answered with.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Call-ID, CSeq and tag of From.
+    key: (String, u32, String),
+    message: RequestId,
+    status: StatusCode,
+}
 
 impl Focus {
     /// The user writes.
@@ -125,12 +133,11 @@ impl Focus {
             self.hear_leg(message, call, request, true, now);
             return;
         }
-        let user = request.uri.as_sip().and_then(Uri::user_unescaped);
-        let to_conference = user.is_some() && user == self.settings.conference.user_unescaped();
-        let tied = tie(request, flow, &self.addresses());
-        if self.seen_before(request) {
-            // The same text under another branch: answered, not relayed again.
-            self.answer(message, StatusCode::OK, Vec::new());
+        let to_conference = self.is_conference(request);
+        let tied = self.tied(request, flow);
+        if let Some(status) = self.seen_before(message, request) {
+            // The same text under another branch: answered as it was, not relayed again.
+            self.answer(message, status, Vec::new());
             return;
         }
         match (to_conference, tied) {
@@ -140,20 +147,21 @@ impl Focus {
         }
     }
 
-    fn seen_before(&mut self, request: &Request) -> bool {
+    /// What such a request was answered with; one that is new is noted, with the answer it will get.
+    fn seen_before(&mut self, message: RequestId, request: &Request) -> Option<StatusCode> {
         let headers = &request.headers;
         let number = headers.cseq().map_or(0, |cseq| cseq.number);
         let tag = headers.from_header().ok().and_then(|from| from.tag().map(str::to_owned));
         let key =
             (headers.call_id().unwrap_or_default().to_owned(), number, tag.unwrap_or_default());
-        if self.seen.contains(&key) {
-            return true;
+        if let Some(seen) = self.seen.iter().find(|seen| seen.key == key) {
+            return Some(seen.status);
         }
         if self.seen.len() >= MAX_SEEN {
             self.seen.pop_front();
         }
-        self.seen.push_back(key);
-        false
+        self.seen.push_back(Seen { key, message, status: StatusCode::OK });
+        None
     }
 
     fn answer(
@@ -162,6 +170,9 @@ impl Focus {
         status: StatusCode,
         headers: Vec<(&'static str, String)>,
     ) {
+        if let Some(seen) = self.seen.back_mut().filter(|seen| seen.message == message) {
+            seen.status = status;
+        }
         self.sip(SipAct::Respond { message, status, headers });
     }
 

@@ -197,6 +197,7 @@ impl Actor {
                 self.endpoint.reject(key, Failure::NOT_ACCEPTABLE_HERE, now);
                 self.calls.remove(call, None);
                 self.notice(notice::no_format("The caller"));
+                self.report(ToSession::AcceptFailed { call });
                 if matches!(&self.session, Some(Session::Called { call: own, .. }) if *own == call)
                 {
                     self.end_session(notice::no_format("The caller"));

@@ -1,0 +1,332 @@
+//! Calls of the conference: who is called, who is let in, who is gone, and the end of everything.
+
+use sip_core::{
+    AnyUri, CallFailure, CallKey, EndReason, Failure, Flow, Headers, NameAddr, Request, Response,
+    SubscriptionKey, Uri,
+};
+
+use super::{Caller, FORGET_CALLER_AFTER, Focus, HOST, Leg, MAX_CALLERS, entity_of};
+use crate::chat::quirks;
+use crate::{
+    ChatAbility, Effect, Event, MediaState, MixerAct, Now, ParticipantId, ParticipantState, SipAct,
+    name, words,
+};
+
+impl Focus {
+    /// An INVITE: to the conference it is let in; to the host's own address it rings, and may be admitted later.
+    pub(super) fn invited(&mut self, call: CallKey, request: &Request, flow: Flow, now: Now) {
+        // Nobody says here that a ringing call was declined: it is forgotten when it cannot ring any more.
+        self.callers.retain(|_, caller| caller.at + FORGET_CALLER_AFTER > now.monotonic);
+        while self.callers.len() >= MAX_CALLERS {
+            self.callers.pop_first();
+        }
+        let caller = Caller { request: request.clone(), flow, at: now.monotonic };
+        self.callers.insert(call, caller);
+        if self.is_conference(request) {
+            self.admit(call, now);
+        }
+    }
+
+    /// Whether the Request-URI is the conference. By its user part: it is unique at this host, whose addresses and ports
+    /// are many, and some phones drop the port.
+    pub(super) fn is_conference(&self, request: &Request) -> bool {
+        let user = request.uri.as_sip().and_then(Uri::user_unescaped);
+        user.is_some() && user == self.settings.conference.user_unescaped()
+    }
+
+    /// The ACK of a call that was let in says our tag.
+    pub(super) fn acked(&mut self, call: CallKey, ack: &Request, now: Now) {
+        if let Some(leg) = self.legs.get_mut(&call)
+            && !leg.dialled_out
+        {
+            leg.dialog.1 = tag_of(ack.headers.to_header());
+        }
+        self.connected(call, now);
+    }
+
+    /// A target refresh: later texts go where the phone says that it is now.
+    pub(super) fn reinvited(&mut self, call: CallKey, headers: &Headers, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        leg.refresh(headers);
+        let (person, ability) = (leg.person, leg.ability());
+        self.change(person, now, |shown| {
+            if shown.chat != ChatAbility::Unknown {
+                shown.chat = ability;
+            }
+        });
+    }
+
+    /// The call is over, in words for the roster.
+    pub(super) fn ended(&mut self, call: CallKey, reason: &EndReason, now: Now) {
+        let (words, how) = match reason {
+            EndReason::Bye(_) => ("left".to_owned(), "departed"),
+            EndReason::HungUp => (String::new(), "booted"),
+            EndReason::NoAck | EndReason::PeerLost => {
+                ("The connection was lost".to_owned(), "failed")
+            }
+        };
+        self.call_over(call, words, Some(how), now);
+    }
+
+    /// A new name of the host: not empty, and nobody else's.
+    pub(super) fn rename_host(&mut self, wished: &str, now: Now) {
+        let mut wished = name::clean(wished);
+        if wished.is_empty() {
+            wished = name::of_uri(&self.settings.own.uri);
+        }
+        let entity = self.entity_of_person(HOST);
+        let others = self.people.values().filter(|person| person.shown.id != HOST);
+        let taken = others.map(|person| person.shown.name.as_str());
+        let name = name::unique(&wished, &entity, "", taken);
+        self.settings.own.display = Some(name.clone());
+        self.change(HOST, now, |host| host.name = name);
+    }
+
+    pub(super) fn invite(&mut self, target: AnyUri, wished: Option<String>, now: Now) {
+        let Some(uri) = target.as_sip().cloned() else {
+            self.tell(Event::Notice {
+                text: format!("{target} cannot be called: only SIP addresses can"),
+            });
+            return;
+        };
+        let entity = self.free_entity(entity_of(&target));
+        let participant =
+            self.add_person(&NameAddr::new(None, uri.clone()), entity, wished, true, now);
+        if let Some(person) = self.people.get(&participant) {
+            let shown = person.shown.clone();
+            self.tell(Event::Participant(shown));
+        }
+        self.roster_changed(now);
+        let host = self.people.get(&HOST).map(|host| host.shown.name.clone()).unwrap_or_default();
+        let display = format!("{host} ({})", self.settings.subject);
+        let from = NameAddr::new(Some(&display), self.settings.conference.clone());
+        let contact_user = self.conference_user();
+        self.sip(SipAct::Dial { participant, target: uri, from, contact_user, is_focus: true });
+    }
+
+    pub(super) fn conference_user(&self) -> String {
+        self.settings.conference.user_unescaped().unwrap_or_default()
+    }
+
+    pub(super) fn dialling(&mut self, participant: ParticipantId, call: CallKey) {
+        let Some(person) = self.people.get_mut(&participant) else {
+            self.sip(SipAct::Cancel { call });
+            return;
+        };
+        if person.gone_at.is_some() {
+            self.sip(SipAct::Cancel { call });
+            return;
+        }
+        person.call = Some(call);
+        let uri = Uri::parse(&person.shown.entity).ok();
+        let local = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let flow =
+            Flow { transport: sip_core::Transport::Udp, local, remote: local, connection: None };
+        self.legs.insert(call, Leg::new(participant, flow, uri, quirks::of(None), true));
+    }
+
+    pub(super) fn answered(&mut self, call: CallKey, response: &Response, flow: Flow, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let headers = &response.headers;
+        leg.flow = flow;
+        leg.learn(headers, true);
+        let call_id = headers.call_id().unwrap_or_default().to_owned();
+        leg.dialog = (call_id, tag_of(headers.from_header()), tag_of(headers.to_header()));
+        self.connected(call, now);
+    }
+
+    pub(super) fn admit(&mut self, call: CallKey, now: Now) {
+        let Some(caller) = self.callers.remove(&call) else { return };
+        let here = self.people.values().filter(|person| person.gone_at.is_none()).count();
+        if self.over || here > self.settings.capacity {
+            self.sip(SipAct::Reject { call, failure: Failure::BUSY_HERE });
+            return;
+        }
+        let headers = &caller.request.headers;
+        let Ok(from) = headers.from_header() else {
+            self.sip(SipAct::Reject { call, failure: Failure::BAD_REQUEST });
+            return;
+        };
+        let wants_privacy = headers.list("Privacy").iter().any(|value| {
+            value.split(';').any(|one| ["id", "user", "header"].contains(&one.trim()))
+        });
+        let uri = from.uri.as_sip().cloned();
+        let is_anonymous = wants_privacy
+            || uri.as_ref().is_some_and(|uri| uri.host.to_string() == "anonymous.invalid");
+        let person = if is_anonymous {
+            let number = self.next_person;
+            let entity = format!("sip:anonymous{number}@anonymous.invalid");
+            self.add_person(&from, entity, Some(format!("Anonymous {number}")), false, now)
+        } else {
+            let entity = self.free_entity(entity_of(&from.uri));
+            self.add_person(&from, entity, None, false, now)
+        };
+        if let Some(person) = self.people.get_mut(&person) {
+            person.call = Some(call);
+        }
+        let mut leg = Leg::new(person, caller.flow, uri, quirks::of(headers.user_agent()), false);
+        leg.learn(headers, false);
+        leg.is_routed |= headers.vias().is_ok_and(|vias| vias.len() > 1);
+        let tag = from.tag().unwrap_or_default().to_owned();
+        leg.dialog = (headers.call_id().unwrap_or_default().to_owned(), String::new(), tag);
+        // The phone files what it gets later under what it dialled.
+        leg.dialled_uri = headers.to_header().ok().and_then(|to| to.uri.as_sip().map(Uri::bare));
+        self.legs.insert(call, leg);
+        let contact_user = self.conference_user();
+        self.sip(SipAct::Accept { call, contact_user, is_focus: true });
+    }
+
+    pub(super) fn connected(&mut self, call: CallKey, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        leg.connected = true;
+        let person = leg.person;
+        let ability = leg.ability();
+        let agent = leg.quirks_name.clone();
+        if let Some(person) = self.people.get_mut(&person) {
+            person.joined = Some(now.utc);
+        }
+        self.effects.push_back(Effect::Mixer(MixerAct::Connect { call }));
+        self.change(person, now, |shown| {
+            shown.state = ParticipantState::Connected;
+            shown.reason.clear();
+            shown.chat = ability;
+            shown.agent = agent;
+        });
+        self.deliver_waiting(person, call, now);
+    }
+
+    pub(super) fn media(&mut self, call: CallKey, state: MediaState, now: Now) {
+        let Some(leg) = self.legs.get(&call).filter(|leg| leg.connected) else { return };
+        let state = match state {
+            MediaState::Active => ParticipantState::Connected,
+            MediaState::HeldByPeer => ParticipantState::OnHold,
+        };
+        self.change(leg.person, now, |shown| shown.state = state);
+    }
+
+    pub(super) fn refused(&mut self, call: CallKey, failure: &CallFailure, now: Now) {
+        let Some(person) = self.participant_of(call) else { return };
+        let name = self.name_of(person);
+        let how = match failure {
+            CallFailure::Declined(response) if response.status.code() == 486 => "busy",
+            _ => "failed",
+        };
+        self.call_over(call, words::call_failure(&name, failure), Some(how), now);
+    }
+
+    pub(super) fn call_over(
+        &mut self,
+        call: CallKey,
+        reason: String,
+        how: Option<&'static str>,
+        now: Now,
+    ) {
+        let Some(leg) = self.legs.remove(&call) else { return };
+        self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call }));
+        self.requests.retain(|_, of| *of != call);
+        self.tokens.retain(|_, of| *of != call);
+        let person = leg.person;
+        self.leg_left(leg);
+        self.gone(person, reason, how, now);
+    }
+
+    pub(super) fn gone(
+        &mut self,
+        id: ParticipantId,
+        reason: String,
+        how: Option<&'static str>,
+        now: Now,
+    ) {
+        let Some(person) = self.people.get_mut(&id).filter(|person| person.gone_at.is_none())
+        else {
+            return;
+        };
+        person.gone_at = Some(now.monotonic);
+        person.gone_how = how;
+        person.call = None;
+        let waiting = std::mem::take(&mut person.waiting);
+        let entity = person.shown.entity.clone();
+        for line in waiting {
+            self.delivery(line, &entity, crate::DeliveryState::Left, None, String::new());
+        }
+        // A person who never came in and was not called is not worth a line.
+        let never_seen =
+            self.people.get(&id).is_some_and(|person| person.joined.is_none() && !person.dialled);
+        if never_seen {
+            self.people.remove(&id);
+            self.roster_changed(now);
+            return;
+        }
+        self.change(id, now, |shown| {
+            shown.state = ParticipantState::Disconnected;
+            shown.reason = reason;
+        });
+        let subscriptions: Vec<SubscriptionKey> = self
+            .subscribers
+            .iter()
+            .filter(|(_, known)| known.person == id)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in subscriptions {
+            self.end_subscription(key, "rejected");
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: ParticipantId, now: Now) {
+        if id == HOST {
+            return;
+        }
+        let Some(person) = self.people.get(&id) else { return };
+        let (call, connected) = (person.call, person.joined.is_some());
+        match call {
+            Some(call) if connected => {
+                self.sip(SipAct::HangUp { call, reason: Some("Removed by host".to_owned()) });
+                self.call_over(call, "Removed by host".to_owned(), Some("booted"), now);
+            }
+            Some(call) => {
+                // What is accepted and not acknowledged yet cannot be cancelled any more.
+                if self.legs.get(&call).is_some_and(|leg| !leg.dialled_out) {
+                    self.sip(SipAct::HangUp { call, reason: None });
+                } else {
+                    self.sip(SipAct::Cancel { call });
+                }
+                self.call_over(call, "Not called any more".to_owned(), Some("booted"), now);
+            }
+            None => self.gone(id, "Not called any more".to_owned(), Some("booted"), now),
+        }
+    }
+
+    pub(super) fn end(&mut self, now: Now) {
+        if self.over {
+            return;
+        }
+        self.over = true;
+        let subscriptions: Vec<SubscriptionKey> = self.subscribers.keys().copied().collect();
+        for key in subscriptions {
+            self.end_subscription(key, "noresource");
+        }
+        let calls: Vec<(CallKey, bool)> =
+            self.legs.iter().map(|(key, leg)| (*key, leg.connected)).collect();
+        for (call, connected) in calls {
+            if connected {
+                self.sip(SipAct::HangUp {
+                    call,
+                    reason: Some("The conference has ended".to_owned()),
+                });
+            } else if self.legs.get(&call).is_some_and(|leg| leg.dialled_out) {
+                self.sip(SipAct::Cancel { call });
+            } else {
+                self.sip(SipAct::HangUp { call, reason: None });
+            }
+            self.call_over(call, String::new(), Some("booted"), now);
+        }
+        // What rings at the host's own address goes on ringing: it was not for the conference.
+        self.callers.clear();
+        self.tell(Event::Ended { reason: "The conference has ended".to_owned() });
+    }
+}
+
+fn tag_of<E>(address: Result<NameAddr, E>) -> String {
+    let tag = address.ok().and_then(|address| address.tag().map(str::to_owned));
+    tag.unwrap_or_default()
+}
