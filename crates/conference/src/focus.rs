@@ -6,7 +6,7 @@ mod delivery;
 mod documents;
 mod talk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use sip_core::{
@@ -90,6 +90,12 @@ struct Leg {
     joiner: Joiner,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
+    /// Bytes of its route set in a request.
+    route_bytes: usize,
+    /// Dropped texts of which it was not told yet.
+    dropped: usize,
+    /// When it was told last that a private text of it failed.
+    reported: Option<Instant>,
     in_flight: Option<InFlight>,
     retry_at: Option<Instant>,
 }
@@ -115,6 +121,10 @@ pub struct Focus {
     next_line: u64,
     seq: u64,
     lines: BTreeMap<MessageId, Written>,
+    /// Lines that failed at a recipient.
+    failed: BTreeSet<(MessageId, String)>,
+    /// The time of what is being handled.
+    now: Now,
     own_limit: SenderLimit,
     conference_limit: SenderLimit,
     tokens: BTreeMap<Token, CallKey>,
@@ -178,6 +188,8 @@ impl Focus {
             next_line: 0,
             seq: 0,
             lines: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            now,
             tokens: BTreeMap::new(),
             requests: BTreeMap::new(),
             seen: VecDeque::new(),
@@ -189,6 +201,7 @@ impl Focus {
 
     /// The user's wishes, and the reports on effects.
     pub fn handle_command(&mut self, command: Command, now: Now) {
+        self.now = now;
         match command {
             Command::Admit { call } => self.admit(call, now),
             Command::Dialling { participant, call } => self.dialling(participant, call),
@@ -225,6 +238,7 @@ impl Focus {
 
     /// What happened on the wire.
     pub fn handle_event(&mut self, event: &SipEvent, now: Now) {
+        self.now = now;
         match event {
             SipEvent::Acked { call, ack } => self.acked(call.key(), ack, now),
             SipEvent::Answered { call, response, flow } => {
@@ -277,6 +291,7 @@ impl Focus {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
         let due = |at: &Option<Instant>| at.is_some_and(|at| at <= now.monotonic);
         let ready: Vec<CallKey> =
             self.legs.iter().filter(|(_, leg)| due(&leg.retry_at)).map(|(key, _)| *key).collect();

@@ -3,29 +3,65 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::form::{Author, plain};
-use crate::text::recognise;
+use crate::text::{Piece, recognise};
 
-/// Splits so that each part, with its author and mark, has at most `limit` bytes. One part has no mark.
+/// The most parts of one text.
+pub(crate) const MAX_PARTS: usize = 64;
+/// What a mark needs at most: " (64/64)".
+const MARK: usize = 8;
+
+/// A part as it goes out, and where its piece begins in the text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) formed: String,
+    pub(crate) start: usize,
+}
+
+/// Splits so that each part as it goes out, with its author and mark, has at most `limit` bytes. One part has no mark.
+/// The first `from` bytes went out already, in `sent` parts.
 pub(crate) fn split(
     author: Author<'_>,
     text: &str,
     names: Option<&[&str]>,
     limit: usize,
-) -> Vec<String> {
+    (from, sent): (usize, usize),
+) -> Vec<Part> {
+    let text = text.get(from..).unwrap_or_default();
     let whole = plain(author, text, names);
-    if whole.len() <= limit {
-        return vec![whole];
+    if whole.len() <= limit && sent == 0 {
+        return vec![Part { formed: whole, start: 0 }];
     }
-    // What stands around a piece: the author, and " (12/34)".
-    let around = plain(author, "\n", names).len() + " (64 lines)".len() + " (64/64)".len();
-    let room = limit.saturating_sub(around).max(100);
-    let pieces = pieces(text, room);
-    let count = pieces.len();
+    // Who takes authors off again needs the whole name; for others a long one is cut, so that there is room for text.
+    let (name, limit) = match (author, names) {
+        (Author::Public(name) | Author::Private(name), Some(_)) => {
+            (shorten(name, limit / 4), limit)
+        }
+        (Author::Public(name) | Author::Private(name), None) => {
+            (name, limit.max(2 * name.len() + 100))
+        }
+        (Author::Conference, _) => ("", limit),
+    };
+    let author = match author {
+        Author::Conference => Author::Conference,
+        Author::Public(_) => Author::Public(name),
+        Author::Private(_) => Author::Private(name),
+    };
+    let fits = |piece: &str| plain(author, piece, names).len() + MARK <= limit;
+    let pieces = pieces(text, limit.saturating_sub(MARK), fits);
+    let count = pieces.len() + sent;
+    let mut start = from;
     let marked = pieces.into_iter().enumerate().map(|(at, piece)| {
-        let part = plain(author, piece, names);
-        format!("{part} ({}/{count})", at + 1)
+        let formed = format!("{} ({}/{count})", plain(author, piece, names), at + 1 + sent);
+        start += piece.len();
+        Part { formed, start: start - piece.len() }
     });
     marked.collect()
+}
+
+/// The beginning of a name, between graphemes.
+fn shorten(name: &str, limit: usize) -> &str {
+    let ends = name.grapheme_indices(true).map(|(at, one)| at + one.len());
+    &name[..ends.take_while(|end| *end <= limit).last().unwrap_or(0)]
 }
 
 /// Splits a text of ours to a focus: no author stands in front, the parts are marked.
@@ -33,7 +69,7 @@ pub(crate) fn split_plain(text: &str, limit: usize) -> Vec<String> {
     if text.len() <= limit {
         return vec![text.to_owned()];
     }
-    let pieces = pieces(text, limit.saturating_sub(" (64/64)".len()).max(100));
+    let pieces = pieces(text, limit.saturating_sub(MARK).max(100), |_| true);
     let count = pieces.len();
     pieces
         .into_iter()
@@ -42,25 +78,35 @@ pub(crate) fn split_plain(text: &str, limit: usize) -> Vec<String> {
         .collect()
 }
 
-/// Pieces of at most `room` bytes that give the text back when put together.
-fn pieces(text: &str, room: usize) -> Vec<&str> {
+/// Pieces of at most `most` bytes that fit, and give the text back when put together.
+fn pieces(text: &str, most: usize, fits: impl Fn(&str) -> bool) -> Vec<&str> {
     let links = recognise(text);
     let mut pieces = Vec::new();
     let mut start = 0;
-    while text.len() - start > room {
-        let mut end = cut(&text[start..], room) + start;
-        // A link that fits into a part is never cut.
-        let within = links.iter().find(|link| link.range.start < end && end < link.range.end);
-        if let Some(link) =
-            within.filter(|link| link.range.start > start && link.range.len() <= room)
-        {
-            end = link.range.start;
-        }
+    while start < text.len() {
+        let mut room = most.min(text.len() - start);
+        let end = loop {
+            let end = end_of_piece(text, start, room, &links);
+            if room <= 16 || fits(&text[start..end]) {
+                break end;
+            }
+            room = room * 7 / 8;
+        };
         pieces.push(&text[start..end]);
         start = end;
     }
-    pieces.push(&text[start..]);
     pieces
+}
+
+fn end_of_piece(text: &str, start: usize, room: usize, links: &[Piece]) -> usize {
+    if text.len() - start <= room {
+        return text.len();
+    }
+    let end = cut(&text[start..], room) + start;
+    // A link that fits into a part is never cut.
+    let within = links.iter().find(|link| link.range.start < end && end < link.range.end);
+    let whole = within.filter(|link| link.range.start > start && link.range.len() <= room);
+    whole.map_or(end, |link| link.range.start)
 }
 
 /// Behind the last line end, else the last space, in the later half; else between graphemes; else between characters.
@@ -94,6 +140,31 @@ mod tests {
     use super::super::form::split_author;
     use super::*;
 
+    fn formed(parts: Vec<Part>) -> Vec<String> {
+        parts.into_iter().map(|part| part.formed).collect()
+    }
+
+    #[test]
+    fn marks_of_quotations_and_long_names_are_within_the_limit() {
+        let text = "Bob: x\n".repeat(200);
+        let long = "\u{1f468}\u{200d}\u{1f469}".repeat(64);
+        for name in ["Alice", &long] {
+            let parts = split(Author::Private(name), &text, Some(&["Bob"]), 400, (0, 0));
+            assert!(parts.iter().all(|part| part.formed.len() <= 400), "{parts:?}");
+            assert!(parts.len() < MAX_PARTS);
+        }
+    }
+
+    #[test]
+    fn only_what_is_unsent_is_split_again() {
+        let text = "word ".repeat(200);
+        let first = split(Author::Public("Alice"), &text, None, 400, (0, 0));
+        let rest = split(Author::Public("Alice"), &text, None, 200, (first[1].start, 1));
+        assert_eq!(rest[0].start, first[1].start);
+        assert!(rest[0].formed.ends_with(&format!(" (2/{})", rest.len() + 1)));
+        assert!(rest.iter().all(|part| part.formed.len() <= 200));
+    }
+
     fn back(parts: &[String]) -> String {
         let names = ["Alice".to_owned()];
         let body = |part: &String| {
@@ -107,7 +178,7 @@ mod tests {
     fn parts_keep_the_limit_and_give_the_text_back() {
         let text = "word ".repeat(300) + "\n" + &"line\n".repeat(100) + &"€".repeat(700);
         for limit in [400, 1000] {
-            let parts = split(Author::Public("Alice"), &text, None, limit);
+            let parts = formed(split(Author::Public("Alice"), &text, None, limit, (0, 0)));
             assert!(
                 parts.iter().all(|part| part.len() <= limit),
                 "{:?}",
@@ -121,13 +192,14 @@ mod tests {
     fn a_link_that_fits_is_not_cut() {
         let link = format!("https://example.org/{}", "x".repeat(150));
         let text = format!("{} {link} end", "y".repeat(300));
-        let parts = split(Author::Public("Alice"), &text, None, 400);
+        let parts = formed(split(Author::Public("Alice"), &text, None, 400, (0, 0)));
         assert!(parts.iter().any(|part| part.contains(&link)), "{parts:?}");
     }
 
     #[test]
     fn a_short_text_is_one_part_without_a_mark() {
-        assert_eq!(split(Author::Public("Alice"), "hi", None, 400), ["Alice: hi"]);
+        let parts = split(Author::Public("Alice"), "hi", None, 400, (0, 0));
+        assert_eq!(formed(parts), ["Alice: hi"]);
         assert_eq!(mark("see (1/2)"), Some(("see", 1, 2)));
         assert_eq!(mark("half (1/2) of"), None);
     }

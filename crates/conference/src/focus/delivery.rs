@@ -16,11 +16,16 @@ use crate::{
 /// The most texts, and bytes of them, that wait for one leg.
 const MAX_QUEUE: usize = 200;
 const MAX_QUEUE_BYTES: usize = 256 * 1024;
-/// Bytes of text in one request over UDP: 1300 less what headers and proxies need.
-const UDP_LIMIT: usize = 600;
-/// Bytes of text in one request over TCP to a phone that may cut at 4000 in all.
-const TCP_LIMIT: usize = 2800;
+/// The most bytes of a request over UDP (RFC 3261 §18.1.1), and over TCP to a phone that may cut at 4000.
+const UDP_REQUEST: usize = 1300;
+const TCP_REQUEST: usize = 3500;
+/// What proxies on the way may add.
+const PROXIES: usize = 180;
+/// Start line, Via, CSeq and all other headers without their URIs, names and tags.
+const HEADERS: usize = 420;
 const MIN_LIMIT: usize = 200;
+/// The least time between two reports to the author of private texts.
+const REPORT_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 /// Lines that can be sent again.
 const MAX_LINES: usize = 1000;
 
@@ -40,10 +45,12 @@ pub(super) struct Queued {
     /// `None` for notices of the conference itself.
     pub(super) line: Option<MessageId>,
     pub(super) written: Written,
-    pub(super) parts: Vec<String>,
+    pub(super) parts: Vec<parts::Part>,
     pub(super) next: usize,
     pub(super) retried: bool,
     pub(super) fell_back: bool,
+    /// How many dropped texts it tells of; zero for all others.
+    pub(super) gap: usize,
 }
 
 /// What a leg waits for.
@@ -80,7 +87,10 @@ impl Leg {
             unsupported: false,
             ever_accepted: false,
             told: false,
-            limit: UDP_LIMIT,
+            limit: usize::MAX,
+            route_bytes: 0,
+            dropped: 0,
+            reported: None,
             joiner: Default::default(),
             queue: Default::default(),
             queued_bytes: 0,
@@ -94,11 +104,27 @@ impl Leg {
         self.quirks_name = headers.user_agent().map(crate::name::clean);
         self.quirks = quirks::of(headers.user_agent());
         self.way = if dialled_out { self.quirks.dialled_out } else { self.quirks.dialled_in };
-        let by_transport =
-            if self.flow.transport == sip_core::Transport::Tcp { TCP_LIMIT } else { UDP_LIMIT };
-        self.limit = self.quirks.limit.map_or(by_transport, |limit| limit.min(by_transport));
+        self.limit = self.quirks.limit.unwrap_or(usize::MAX);
+        let routes = headers.record_routes().unwrap_or_default();
+        self.route_bytes =
+            routes.iter().map(|route| "Route: \r\n".len() + route.to_string().len()).sum();
         self.is_routed = headers.record_routes().is_ok_and(|routes| !routes.is_empty());
         self.take_target(headers);
+    }
+
+    /// How many bytes of text a request to this phone can carry when it says this display name and address of ours.
+    fn room(&self, display: usize, own: usize) -> usize {
+        let uri = |uri: &Option<Uri>| uri.as_ref().map_or(0, |uri| uri.to_string().len());
+        let (call_id, ours, theirs) = &self.dialog;
+        let names = display + 2 * own.max(uri(&self.uri)) + 64;
+        let dialog = call_id.len() + ours.len() + theirs.len();
+        let proxies = if self.is_routed { PROXIES } else { 0 };
+        let used = HEADERS + names + dialog + uri(&self.contact) + self.route_bytes + proxies;
+        let most = match self.flow.transport {
+            sip_core::Transport::Udp => UDP_REQUEST,
+            sip_core::Transport::Tcp => TCP_REQUEST,
+        };
+        most.saturating_sub(used).max(MIN_LIMIT).min(self.limit)
     }
 
     /// Contact and Allow of a target refresh (RFC 3261 §12.2).
@@ -147,7 +173,8 @@ impl Focus {
     pub(super) fn remember(&mut self, line: MessageId, written: Written) {
         self.lines.insert(line, written);
         while self.lines.len() > MAX_LINES {
-            self.lines.pop_first();
+            let Some((old, _)) = self.lines.pop_first() else { break };
+            self.failed.retain(|(line, _)| *line != old);
         }
     }
 
@@ -179,6 +206,11 @@ impl Focus {
             Some(call) => self.enqueue(call, Some(line), written, now),
             None => {
                 person.waiting.push(line);
+                let full = person.waiting.len() > MAX_QUEUE;
+                let oldest = full.then(|| person.waiting.remove(0));
+                if let Some(oldest) = oldest {
+                    self.too_many(oldest, &entity);
+                }
                 self.delivery(line, &entity, DeliveryState::Waiting, None, String::new());
             }
         }
@@ -194,6 +226,9 @@ impl Focus {
         for line in waiting {
             if let Some(written) = self.lines.get(&line).cloned() {
                 self.enqueue(call, Some(line), &written, now);
+            } else {
+                let entity = self.entity_of_person(id);
+                self.too_many(line, &entity);
             }
         }
     }
@@ -212,15 +247,6 @@ impl Focus {
     fn enqueue(&mut self, call: CallKey, line: Option<MessageId>, written: &Written, now: Now) {
         let entity = self.legs.get(&call).map(|leg| leg.person).map(|id| self.entity_of_person(id));
         let Some(entity) = entity else { return };
-        let author = written.author.clone();
-        let author = match (&author, &written.to) {
-            (None, _) => Author::Conference,
-            (Some(name), Recipient::Everyone) => Author::Public(name),
-            (Some(name), Recipient::Participant(_) | Recipient::Me) => Author::Private(name),
-        };
-        let names: Vec<String> =
-            self.people.values().map(|person| person.shown.name.clone()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let Some(leg) = self.legs.get_mut(&call) else { return };
         if leg.unsupported {
             let name = self
@@ -239,39 +265,119 @@ impl Focus {
             }
             return;
         }
-        let names = (!leg.quirks.knows_authors).then_some(names.as_slice());
-        let parts = parts::split(author, &written.text, names, leg.limit);
-        let queued = Queued {
+        let mut queued = Queued {
             line,
             written: written.clone(),
-            parts,
+            parts: Vec::new(),
             next: 0,
             retried: false,
             fell_back: false,
+            gap: 0,
         };
+        if !self.form(call, &mut queued) {
+            let reason = "The text has too many parts for this phone".to_owned();
+            if let Some(line) = line {
+                self.delivery(line, &entity, DeliveryState::Failed, None, reason);
+            }
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(&call) else { return };
         leg.queued_bytes += queued.written.text.len();
         leg.queue.push_back(queued);
-        let mut dropped = Vec::new();
-        while leg.queue.len() > MAX_QUEUE || leg.queued_bytes > MAX_QUEUE_BYTES {
-            // Personal texts are never dropped; the oldest public one goes.
-            let Some(place) =
-                leg.queue.iter().position(|queued| queued.written.to == Recipient::Everyone)
-            else {
-                break;
-            };
-            if let Some(old) = leg.queue.remove(place) {
-                leg.queued_bytes -= old.written.text.len();
-                dropped.extend(old.line);
-            }
-        }
         if let Some(line) = line {
             self.delivery(line, &entity, DeliveryState::Waiting, None, String::new());
         }
-        for line in dropped {
-            let reason = "Too many texts were waiting".to_owned();
-            self.delivery(line, &entity, DeliveryState::Failed, None, reason);
-        }
+        self.drop_oldest(call, &entity);
         self.send_next(call, now);
+    }
+
+    /// Splits what is unsent of a text for its leg; false where it has too many parts.
+    fn form(&mut self, call: CallKey, queued: &mut Queued) -> bool {
+        let names: Vec<String> =
+            self.people.values().map(|person| person.shown.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let own = self.settings.conference.to_string().len();
+        let Some(leg) = self.legs.get(&call) else { return false };
+        let written = &queued.written;
+        let author = match (&written.author, &written.to) {
+            (None, _) => Author::Conference,
+            (Some(name), Recipient::Everyone) => Author::Public(name),
+            (Some(name), Recipient::Participant(_) | Recipient::Me) => Author::Private(name),
+        };
+        let name = written.author.as_ref().map_or(0, |name| name.len() + name.matches('"').count());
+        let limit = leg.room(name + self.settings.subject.len() + 8, own);
+        let names = (!leg.quirks.knows_authors).then_some(names.as_slice());
+        let sent = queued.next;
+        let from = queued.parts.get(sent).map_or(0, |part| part.start);
+        let new = parts::split(author, &written.text, names, limit, (from, sent));
+        queued.parts.truncate(sent);
+        queued.parts.extend(new);
+        queued.parts.len() <= parts::MAX_PARTS || leg.quirks.knows_authors
+    }
+
+    /// Keeps a queue within its bounds: the oldest public text goes first, with a word on how many went; then words of
+    /// the conference, without one; then private texts, of which their authors are told.
+    fn drop_oldest(&mut self, call: CallKey, entity: &str) {
+        loop {
+            let Some(leg) = self.legs.get_mut(&call) else { return };
+            if leg.queue.len() <= MAX_QUEUE && leg.queued_bytes <= MAX_QUEUE_BYTES {
+                return;
+            }
+            let public = leg.queue.iter().position(|one| one.written.to == Recipient::Everyone);
+            let notice = || leg.queue.iter().position(|one| one.line.is_none() && one.gap == 0);
+            let private = || leg.queue.iter().position(|one| one.line.is_some());
+            let Some(place) = public.or_else(notice).or_else(private) else { return };
+            let Some(old) = leg.queue.remove(place) else { return };
+            leg.queued_bytes = leg.queued_bytes.saturating_sub(old.written.text.len());
+            if public.is_some() {
+                leg.dropped += 1;
+                self.mark_gap(call, place);
+            }
+            if let Some(line) = old.line {
+                self.too_many(line, entity);
+            }
+        }
+    }
+
+    fn mark_gap(&mut self, call: CallKey, place: usize) {
+        let author_entity = self.settings.conference.to_string();
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let count = leg.dropped;
+        let text =
+            format!("[{count} {} not delivered]", if count == 1 { "message" } else { "messages" });
+        let formed = crate::chat::form::plain(Author::Conference, &text, None);
+        let written = Written { text, author: None, author_entity, to: Recipient::Me };
+        let gap = Queued {
+            line: None,
+            written,
+            parts: vec![parts::Part { formed, start: 0 }],
+            next: 0,
+            retried: false,
+            fell_back: false,
+            gap: count,
+        };
+        if let Some(known) = leg.queue.iter_mut().find(|queued| queued.gap > 0) {
+            let (before, after) = (known.written.text.len(), gap.written.text.len());
+            *known = gap;
+            leg.queued_bytes = (leg.queued_bytes + after).saturating_sub(before);
+        } else {
+            leg.queued_bytes += gap.written.text.len();
+            leg.queue.insert(place.min(leg.queue.len()), gap);
+        }
+    }
+
+    /// A phone was told of some dropped texts; what waits tells of the others.
+    fn gap_told(&mut self, call: CallKey, told: usize) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        leg.dropped = leg.dropped.saturating_sub(told);
+        if told > 0 && leg.queue.iter().any(|queued| queued.gap > 0) {
+            self.mark_gap(call, 0);
+        }
+    }
+
+    fn too_many(&mut self, line: MessageId, entity: &str) {
+        let reason = "Too many texts were waiting".to_owned();
+        self.delivery(line, entity, DeliveryState::Failed, None, reason);
     }
 
     /// Sends the next part, or the next text, when nothing is in flight.
@@ -296,7 +402,8 @@ impl Focus {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.tokens.insert(token, call);
-        let content = Content::text(queued.parts.get(queued.next).map_or("", String::as_str));
+        let content =
+            Content::text(queued.parts.get(queued.next).map_or("", |part| part.formed.as_str()));
         let author = queued.written.author.clone();
         let subject = self.settings.subject.clone();
         let display = author.as_ref().map(|name| format!("{name} ({subject})"));
@@ -344,20 +451,36 @@ impl Focus {
                     self.send_part(call, queued);
                 } else {
                     self.settle(call, &queued, DeliveryState::Accepted, None);
+                    self.gap_told(call, queued.gap);
                 }
             }
-            Next::Failed(code) => self.settle(call, &queued, DeliveryState::Failed, code),
-            Next::Shorter if leg.limit > MIN_LIMIT => {
-                leg.limit = (leg.limit / 2).max(MIN_LIMIT);
-                self.split_again(call, queued, now);
+            // Neither way took it: no text reaches this phone (sip-chat §3.9).
+            Next::Failed(code) | Next::Probe(code) if queued.fell_back => {
+                leg.unsupported = true;
+                self.settle(call, &queued, DeliveryState::Unsupported, code);
+                self.now_unsupported(call, now);
             }
-            Next::Shorter => self.settle(call, &queued, DeliveryState::Failed, Some(413)),
+            Next::Failed(code) => self.settle(call, &queued, DeliveryState::Failed, code),
+            Next::Shorter => {
+                let size = queued.parts.get(queued.next).map_or(0, |part| part.formed.len());
+                let shorter = (size / 2).max(MIN_LIMIT);
+                leg.limit = leg.limit.min(shorter);
+                if size > MIN_LIMIT && self.form(call, &mut queued) {
+                    self.send_part(call, queued);
+                } else {
+                    self.settle(call, &queued, DeliveryState::Failed, Some(413));
+                }
+            }
             Next::Retry(_, code) if queued.retried => {
                 self.settle(call, &queued, DeliveryState::Failed, Some(code))
             }
             Next::Retry(after, _) => {
                 queued.retried = true;
                 leg.retry_at = Some(now.monotonic + after);
+                if queued.gap > 0 && leg.queue.iter().any(|other| other.gap > 0) {
+                    // A later one tells of the same texts and more.
+                    return;
+                }
                 leg.queued_bytes += queued.written.text.len();
                 leg.queue.push_front(queued);
             }
@@ -391,8 +514,8 @@ impl Focus {
     ) {
         let Some(leg) = self.legs.get(&call) else { return };
         if answer::proves_life(outcome) == Some(false) {
+            // Sound may still flow, and whoever lost his call is missed by it: the call never ends for a text.
             self.settle(call, &queued, DeliveryState::Failed, code);
-            self.sip(SipAct::HangUp { call, reason: None });
             return;
         }
         // Silence on a leg that took texts before may hide one that was shown.
@@ -419,18 +542,6 @@ impl Focus {
             self.now_unsupported(call, now);
         } else {
             self.settle(call, &queued, DeliveryState::Failed, None);
-        }
-    }
-
-    fn split_again(&mut self, call: CallKey, queued: Queued, now: Now) {
-        let (line, written) = (queued.line, queued.written);
-        let waiting = match self.legs.get_mut(&call) {
-            Some(leg) => std::mem::take(&mut leg.queue),
-            None => return,
-        };
-        self.enqueue(call, line, &written, now);
-        if let Some(leg) = self.legs.get_mut(&call) {
-            leg.queue.extend(waiting);
         }
     }
 
@@ -481,7 +592,43 @@ impl Focus {
         reason: String,
     ) {
         let recipient = recipient.to_owned();
+        let host = self.entity_of_person(super::HOST);
+        let between = self.lines.get(&line).filter(|written| {
+            matches!(written.to, Recipient::Participant(_)) && written.author_entity != host
+        });
+        if let Some(author) = between.map(|written| written.author_entity.clone()) {
+            self.report_to(&author, &recipient, state, &reason);
+            return;
+        }
+        if state == DeliveryState::Failed {
+            self.failed.insert((line, recipient.clone()));
+        } else {
+            self.failed.remove(&(line, recipient.clone()));
+        }
         self.tell(Event::Delivery(Delivery { id: line, recipient, state, code, reason }));
+    }
+
+    /// What became of a private text is its author's matter alone; he is told of failures, not too often.
+    fn report_to(&mut self, author: &str, recipient: &str, state: DeliveryState, reason: &str) {
+        let reason = match state {
+            DeliveryState::Left => "left",
+            DeliveryState::Failed | DeliveryState::Unsupported => reason,
+            DeliveryState::Waiting
+            | DeliveryState::Sending
+            | DeliveryState::Accepted
+            | DeliveryState::Delivered => return,
+        };
+        let now = self.now;
+        let of = |entity: &str| self.people.values().find(|person| person.shown.entity == entity);
+        let Some(call) = of(author).and_then(|person| person.call) else { return };
+        let name = of(recipient).map_or(recipient, |person| person.shown.name.as_str());
+        let text = format!("Not delivered to {name}: {reason}");
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        if leg.reported.is_some_and(|at| now.monotonic < at + REPORT_PAUSE) {
+            return;
+        }
+        leg.reported = Some(now.monotonic);
+        self.notice_to(call, &text, now);
     }
 
     pub(super) fn resend(&mut self, line: MessageId, recipient: &str, now: Now) {
@@ -498,6 +645,11 @@ impl Focus {
             self.delivery(line, recipient, DeliveryState::Left, None, String::new());
             return;
         };
+        if !self.failed.contains(&(line, recipient.to_owned())) {
+            let text = "That message has not failed there: it is not sent again".to_owned();
+            self.tell(Event::Notice { text });
+            return;
+        }
         self.relay_to(id, line, &written, now);
     }
 

@@ -308,26 +308,40 @@ impl Focus {
         now: Now,
     ) {
         let Some(person) = self.participant_of(call) else { return };
-        let here = self
+        let here: Vec<_> = self
             .people
             .values()
-            .filter(|other| other.gone_at.is_none() && other.shown.id != person);
-        let fits = here.filter_map(|other| {
-            let name = &other.shown.name;
+            .filter(|other| other.gone_at.is_none() && other.shown.id != person)
+            .map(|other| &other.shown)
+            .collect();
+        // By the address, as our own kind writes; by the name, as people do.
+        let by_address = here.iter().filter_map(|shown| {
+            let text = rest.strip_prefix(&format!("<{}> ", shown.entity))?;
+            Some((usize::MAX, shown.entity.clone(), text.to_owned()))
+        });
+        let by_name = here.iter().filter_map(|shown| {
+            let name = &shown.name;
             let start = rest.get(..name.len())?;
             let text = rest[name.len()..].strip_prefix(' ')?;
-            start.eq_ignore_ascii_case(name).then_some((
-                name.len(),
-                other.shown.entity.clone(),
-                text.to_owned(),
-            ))
+            let same = start.eq_ignore_ascii_case(name);
+            same.then(|| (name.len(), shown.entity.clone(), text.to_owned()))
         });
+        let fits = by_address.chain(by_name);
         let Some((_, to, text)) = fits.max_by_key(|(length, _, _)| *length) else {
             // Never 404 in a call: some phones would end it.
             let warning = vec![("Warning", "399 parlour \"No such participant\"".to_owned())];
             self.answer(message, StatusCode::FORBIDDEN, warning);
             return;
         };
+        let takes_none = |shown: &&crate::Participant| {
+            shown.entity == to && shown.chat == crate::ChatAbility::No
+        };
+        if self.roster().any(|shown| takes_none(&shown)) {
+            let warning =
+                vec![("Warning", "399 parlour \"No text reaches this phone\"".to_owned())];
+            self.answer(message, StatusCode::NOT_ACCEPTABLE_HERE, warning);
+            return;
+        }
         let to_host = to == self.entity_of_person(HOST);
         let status = if to_host { StatusCode::OK } else { StatusCode::ACCEPTED };
         self.answer(message, status, Vec::new());
