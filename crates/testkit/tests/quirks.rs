@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use conference::{DeliveryState, MessageId};
 use sip_core::{Content, Method};
 use testkit::{Phone, Room, Script, TextAnswer};
 
 /// Statuses that end the dialog or its INVITE usage in some phone (RFC 5057 §5.1 and captures).
-const DEADLY: [u16; 13] = [404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501];
+const DEADLY: [u16; 15] =
+    [404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 502, 604];
 
 #[test]
 fn a_phone_that_refuses_texts_keeps_its_call_and_delays_nobody() {
@@ -61,6 +64,20 @@ fn keeps_its_call_and_delays_nobody(answer: TextAnswer) {
     assert!(room.net.ladder().iter().all(|step| !step.summary.starts_with(Method::Bye.as_str())));
     assert_eq!(room.net.at(carol).shown().len(), 20, "{answer:?}");
     assert_eq!(room.net.at(dave).shown().len(), 20, "{answer:?}");
+    // One after the other, each tried again where its answer says so: in the end nothing is left open, and nothing is
+    // said to have been accepted by the phone that took nothing.
+    room.net.run_for(Duration::from_secs(3_600));
+    let mut last: BTreeMap<MessageId, DeliveryState> = BTreeMap::new();
+    for delivery in room.net.at(room.host).deliveries().filter(|it| it.recipient.contains("bob@")) {
+        last.insert(delivery.id, delivery.state);
+    }
+    assert_eq!(last.len(), 40, "{answer:?}: every line is reported");
+    for (id, state) in last {
+        assert!(
+            matches!(state, DeliveryState::Failed | DeliveryState::Unsupported),
+            "{answer:?}: {id:?} stands as {state:?}"
+        );
+    }
 }
 
 #[test]
