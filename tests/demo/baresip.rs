@@ -18,6 +18,7 @@ pub struct Baresip {
     console: TcpStream,
     shown: Vec<u8>,
     log: PathBuf,
+    folder: PathBuf,
 }
 
 impl Baresip {
@@ -59,7 +60,7 @@ impl Baresip {
             }
         };
         console.set_nonblocking(true).map_err(fail)?;
-        let mut phone = Self { child, control, console, shown: Vec::new(), log };
+        let mut phone = Self { child, control, console, shown: Vec::new(), log, folder };
         phone.command("dial", conference)?;
         Ok(phone)
     }
@@ -67,6 +68,13 @@ impl Baresip {
     /// Where its messages are.
     pub fn log(&self) -> PathBuf {
         self.log.clone()
+    }
+
+    /// The latest file of what it heard.
+    pub fn recording(&self) -> Option<PathBuf> {
+        let files = std::fs::read_dir(&self.folder).ok()?;
+        let files = files.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max()
     }
 
     /// Reads what it showed.

@@ -1,8 +1,9 @@
 //! `make demo`: a real conference of four on this machine. Anna hosts it, from the window where there is a display (or
 //! Xvfb), from the command line otherwise; three more processes call in, talk in turns and write. It ends with success
-//! only when every line reached every other participant, exactly once and unchanged.
+//! only when every line reached every other participant, exactly once and unchanged, and the others were heard.
 
 mod baresip;
+mod hearing;
 mod person;
 mod screen;
 mod speech;
@@ -60,10 +61,11 @@ fn run() -> Result<(), String> {
     let out =
         out.canonicalize().map_err(|error| format!("cannot find {}: {error}", out.display()))?;
 
-    let screen = Screen::find(&out);
+    let screen = Screen::find();
     println!("{}", screen.describe());
     let voices = speech::prepare(&out, &SPEECH)?;
 
+    let began = Instant::now();
     let mut anna = host(&programs, &screen, &voices, &out)?;
     let conference = anna.wait_ready(Duration::from_secs(30))?;
     println!("Anna hosts {conference}");
@@ -85,6 +87,10 @@ fn run() -> Result<(), String> {
     })?;
     for (author, what, text) in LINES {
         println!("-- {author} writes {what}");
+        // What the host writes himself his program does not tell him again.
+        if author == people[0].name() {
+            println!("   {author}: {}", text.replace('\n', "\n      "));
+        }
         let person = people.iter_mut().find(|person| person.name() == author);
         person.ok_or_else(|| format!("{author} is missing"))?.say(text)?;
         // Nobody writes in the same second in a conversation, and baresip sends one text at a time.
@@ -93,13 +99,20 @@ fn run() -> Result<(), String> {
             Instant::now() >= until && missing(people, author, text).is_empty()
         })?;
     }
-    let verdict = verdict(&people);
+    let lines = verdict(&people);
     screen.take_picture(&out);
+    let spoken = Instant::now() + speech::duration().saturating_sub(began.elapsed());
+    if Instant::now() < spoken {
+        println!("-- until everybody has spoken");
+        let all = Duration::from_secs(60);
+        wait_for(&mut people, all, "everybody has spoken", |_| Instant::now() >= spoken)?;
+    }
     screen.linger(&mut people);
     for person in people.iter_mut().rev() {
         person.leave();
     }
-    verdict
+    let sound = hearing::verdict(&people);
+    lines.and(sound)
 }
 
 fn programs() -> Result<PathBuf, String> {

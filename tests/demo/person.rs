@@ -44,6 +44,7 @@ struct Parlour {
     conference: Option<String>,
     count: u32,
     is_host: bool,
+    recording: Option<PathBuf>,
 }
 
 impl Person {
@@ -100,8 +101,13 @@ impl Person {
     ) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.args(["join", conference, "--json", "--name", name, "--listen", "127.0.0.1:0"]);
-        command.args(["--audio", audio, "--record"]).arg(out.join(format!("heard-by-{name}.wav")));
-        Self::start(command, name, false, out)
+        let recording = out.join(format!("heard-by-{name}.wav"));
+        command.args(["--audio", audio, "--record"]).arg(&recording);
+        let mut person = Self::start(command, name, false, out)?;
+        if let Phone::Parlour(phone) = &mut person.phone {
+            phone.recording = Some(recording);
+        }
+        Ok(person)
     }
 
     /// Somebody with baresip.
@@ -134,6 +140,7 @@ impl Person {
             conference: None,
             count: 0,
             is_host,
+            recording: None,
         };
         Ok(Self { name: name.to_owned(), log, phone: Phone::Parlour(phone) })
     }
@@ -141,6 +148,14 @@ impl Person {
     /// His name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What he heard, where his program records it; whole only after he has left.
+    pub fn recording(&self) -> Option<PathBuf> {
+        match &self.phone {
+            Phone::Baresip(phone) => phone.recording(),
+            Phone::Parlour(phone) => phone.recording.clone(),
+        }
     }
 
     /// Where his program's messages are.

@@ -1,6 +1,7 @@
 //! The display the window opens on: the user's, one of Xvfb, or none.
 
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,12 @@ pub enum Screen {
 
 impl Screen {
     /// Takes the user's display, else starts Xvfb, else none.
-    pub fn find(out: &Path) -> Self {
+    pub fn find() -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if set("DISPLAY") || set("WAYLAND_DISPLAY") {
             return Self::Real;
         }
-        start_xvfb(out).map_or(Self::None, |(display, server)| Self::Virtual { display, server })
+        start_xvfb().map_or(Self::None, |(display, server)| Self::Virtual { display, server })
     }
 
     /// One sentence for the user.
@@ -80,33 +81,48 @@ impl Screen {
 }
 
 impl Drop for Screen {
+    /// Asked to end, the server takes its lock and its socket away; killed, it would leave both behind.
     fn drop(&mut self) {
-        if let Self::Virtual { server, .. } = self {
-            let _ = server.kill();
-            let _ = server.wait();
+        let Self::Virtual { server, .. } = self else { return };
+        let _ = Command::new("kill").arg(server.id().to_string()).status();
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end && matches!(server.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(30));
         }
+        let _ = server.kill();
+        let _ = server.wait();
     }
 }
 
-/// Starts Xvfb on a display number that it picks itself and writes to a file.
-fn start_xvfb(out: &Path) -> Option<(String, Child)> {
-    let number = out.join("display");
-    let file = std::fs::File::create(&number).ok()?;
-    let mut server = Command::new("Xvfb")
-        .args(["-displayfd", "1", "-screen", "0", "1080x700x24", "-nolisten", "tcp"])
-        .stdout(file)
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let end = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < end {
-        let text = std::fs::read_to_string(&number).unwrap_or_default();
-        if text.ends_with('\n') {
-            return Some((format!(":{}", text.trim()), server));
+/// Starts Xvfb on a display that is nobody else's: its lock holds the server's own id. It is not left to pick one itself:
+/// two servers that pick at the same time can take the same. Nor does it start anew when a client goes, as servers do
+/// when it was the last: whoever connects at that moment is refused.
+fn start_xvfb() -> Option<(String, Child)> {
+    let begin = std::process::id() % 1000;
+    for number in (begin..begin + 20).map(|number| 4000 + number) {
+        let display = format!(":{number}");
+        let lock = PathBuf::from(format!("/tmp/.X{number}-lock"));
+        let socket = PathBuf::from(format!("/tmp/.X11-unix/X{number}"));
+        if lock.exists() || socket.exists() {
+            continue;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        let mut server = Command::new("Xvfb")
+            .args([&display, "-screen", "0", "1080x700x24", "-nolisten", "tcp", "-noreset"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end && matches!(server.try_wait(), Ok(None)) {
+            let holder = std::fs::read_to_string(&lock).unwrap_or_default();
+            let is_ours = holder.trim() == server.id().to_string();
+            if is_ours && UnixStream::connect(&socket).is_ok() {
+                return Some((display, server));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = server.kill();
+        let _ = server.wait();
     }
-    let _ = server.kill();
-    let _ = server.wait();
     None
 }

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Seconds from one speaker's start to the next one's.
 const TURN_S: f32 = 4.0;
+/// From the host's start to the last participant's, at most.
+const LAST_START_S: f32 = 4.0;
+/// Longer than the demo.
+const SILENCE_AFTER_S: f32 = 180.0;
 const RATE_HZ: u32 = 48_000;
 const VOICES: [&str; 4] = ["en-gb+f3", "en-us+m3", "en-us+f2", "en-gb+m7"];
 const TONES_HZ: [u32; 4] = [440, 617, 1009, 1361];
@@ -43,7 +48,12 @@ pub fn prepare(
     Ok(voices)
 }
 
-/// Puts silence in front and brings the file to the rate that every phone takes.
+/// How long after the last one's start everybody has spoken: four turns, the last of which may be long.
+pub fn duration() -> Duration {
+    Duration::from_secs_f32(TURN_S * 5.0 + LAST_START_S)
+}
+
+/// Puts silence in front and behind and brings the file to the rate that every phone takes.
 fn wait_for_turn(from: &Path, to: &Path, silence_s: f32) -> Result<(), hound::Error> {
     let mut reader = hound::WavReader::open(from)?;
     let rate = reader.spec().sample_rate;
@@ -65,6 +75,10 @@ fn wait_for_turn(from: &Path, to: &Path, silence_s: f32) -> Result<(), hound::Er
         let here = f32::from(samples[first.min(samples.len() - 1)]);
         let next = f32::from(samples[(first + 1).min(samples.len() - 1)]);
         writer.write_sample((here + (next - here) * position.fract()) as i16)?;
+    }
+    // baresip hangs up where its file ends.
+    for _ in 0..(SILENCE_AFTER_S * RATE_HZ as f32) as u32 {
+        writer.write_sample(0_i16)?;
     }
     writer.finalize()
 }
