@@ -151,6 +151,36 @@ pub struct Figures {
     pub host: Option<Hosted>,
     /// The host's processor time by the floor's.
     pub host_by_floor: Option<f64>,
+    /// Texts without audio.
+    pub relay: Option<Relay>,
+}
+
+/// Texts without audio, of the floor and of the host.
+#[derive(Clone, Debug, Serialize)]
+pub struct Relay {
+    /// A program that only sends each text on.
+    pub floor: Texts,
+    /// The host.
+    pub host: Texts,
+}
+
+/// What a server did with texts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Texts {
+    /// Ten a second.
+    pub calm: Chat,
+    /// The processors while texts came as fast as they were relayed.
+    pub load: Load,
+    /// Deliveries in that time.
+    pub deliveries: usize,
+    /// Deliveries in a second.
+    pub deliveries_per_second: f64,
+    /// Deliveries for a second of the server's processor time.
+    pub deliveries_per_core: f64,
+    /// The same MESSAGE sent again, by either side.
+    pub repeats: usize,
+    /// Texts that the server refused.
+    pub refused: usize,
 }
 
 /// A stretch of time.

@@ -10,6 +10,7 @@ mod leg;
 mod machine;
 mod options;
 mod phone;
+mod relay;
 mod report;
 mod run;
 mod sender;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     }
     let outcome = match options.floor {
         Some(legs) => floor::run(legs).context("the floor failed"),
+        None if !options.floor_relay.is_empty() => {
+            relay::serve(&options.floor_relay).context("the relay's floor failed")
+        }
         None => measure(&options),
     };
     match outcome {
@@ -85,7 +89,8 @@ fn measure(options: &Options) -> Result<()> {
         if let (Some(host), Some(ratio)) = (&host, host_by_floor) {
             report::host(host, ratio);
         }
-        all.push(Figures { participants, floor, host, host_by_floor });
+        let relay = relay(options, setting, participants, &cli)?;
+        all.push(Figures { participants, floor, host, host_by_floor, relay });
     }
     if let Some(path) = &options.json {
         let everything = json!({
@@ -103,4 +108,23 @@ fn measure(options: &Options) -> Result<()> {
         ensure!(gaps == 0, "{gaps} gaps of more than 40 ms with {} participants", run.participants);
     }
     Ok(())
+}
+
+/// The chat alone, of the floor and of the host.
+fn relay(
+    options: &Options,
+    setting: Setting<'_>,
+    participants: usize,
+    cli: &std::path::Path,
+) -> Result<Option<figures::Relay>> {
+    if options.relay_seconds == 0 || options.floor_only {
+        return Ok(None);
+    }
+    println!("  relay: {} s of texts without audio, twice ...", options.relay_seconds);
+    let floor = relay::floor(setting, participants, options.relay_seconds)?;
+    let log = options.host_log.as_deref();
+    let host = relay::host(setting, participants, options.relay_seconds, cli, log)?;
+    let relay = figures::Relay { floor, host };
+    report::relay(&relay);
+    Ok(Some(relay))
 }

@@ -17,6 +17,9 @@ pub struct Options {
     /// How long texts are sent (ten a second), in seconds; 0 leaves the chat out.
     #[arg(long, default_value_t = 8)]
     pub chat_seconds: u64,
+    /// How long texts are sent as fast as they are relayed, without audio, in seconds; 0 leaves that out.
+    #[arg(long, default_value_t = 5)]
+    pub relay_seconds: u64,
     /// Also write all figures here, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -29,6 +32,9 @@ pub struct Options {
     /// Run as the floor for this many legs (the bench starts itself so).
     #[arg(long, hide = true)]
     pub floor: Option<usize>,
+    /// Run as the floor of the relay for phones at these ports (the bench starts itself so).
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub floor_relay: Vec<u16>,
     /// cargo bench passes it.
     #[arg(long, hide = true)]
     pub bench: bool,

@@ -52,12 +52,13 @@ pub struct Phone {
     clock: Clock,
     socket: UdpSocket,
     address: SocketAddr,
-    conference: Conference,
     leg: Arc<Leg>,
     call: Mutex<Call>,
 }
 
 struct Call {
+    /// Where requests are sent.
+    server: SocketAddr,
     /// Request-URI of the next request.
     target: String,
     /// To of the next request.
@@ -89,6 +90,7 @@ impl Phone {
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let address = socket.local_addr()?;
         let call = Mutex::new(Call {
+            server: conference.address,
             target: conference.uri.clone(),
             to: format!("<{}>", conference.uri),
             cseq: 0,
@@ -96,7 +98,19 @@ impl Phone {
             taken: BTreeSet::new(),
             answered: false,
         });
-        Ok(Self { number, clock, socket, address, conference: conference.clone(), leg, call })
+        Ok(Self { number, clock, socket, address, leg, call })
+    }
+
+    /// Where it is reached by SIP.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends to this conference from now on.
+    pub fn turn_to(&self, address: SocketAddr) {
+        let mut call = self.call();
+        call.server = address;
+        call.target = format!("sip:floor@{address}");
     }
 
     /// Dials the conference; when the INVITE went out.
@@ -135,6 +149,7 @@ impl Phone {
     /// Sends again what is due; whether it did.
     pub fn repeat(&self) -> bool {
         let mut call = self.call();
+        let server = call.server;
         let Some(pending) = &mut call.pending else { return false };
         let now = self.clock.now();
         if now < pending.due {
@@ -142,7 +157,7 @@ impl Phone {
         }
         pending.interval = (pending.interval * 2).min(T2);
         pending.due = now + pending.interval;
-        let _ = self.socket.send_to(&pending.bytes, self.conference.address);
+        let _ = self.socket.send_to(&pending.bytes, server);
         true
     }
 
@@ -205,7 +220,7 @@ impl Phone {
             }
             call.to = incoming.header("To")?.to_owned();
             let ack = self.compose(&call, "ACK", number, "", "");
-            let _ = self.socket.send_to(ack.as_bytes(), self.conference.address);
+            let _ = self.socket.send_to(ack.as_bytes(), call.server);
         }
         if status >= 300 {
             return Some(What::Refused(format!("{method}: {}", incoming.first_line())));
@@ -230,7 +245,7 @@ impl Phone {
         call.cseq += 1;
         let bytes = self.compose(&call, method, call.cseq, more, body).into_bytes();
         let at = self.clock.now();
-        self.socket.send_to(&bytes, self.conference.address)?;
+        self.socket.send_to(&bytes, call.server)?;
         let cseq = call.cseq;
         call.pending = Some(Pending { bytes, cseq, due: at + T1, interval: T1 });
         Ok(at)

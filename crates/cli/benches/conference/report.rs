@@ -1,6 +1,6 @@
 //! The figures as lines for people.
 
-use crate::figures::{Audio, Chat, Hosted, Load, Spread};
+use crate::figures::{Audio, Chat, Hosted, Load, Relay, Spread, Texts};
 
 /// Above this, percent of one core, other programs disturb the figures.
 const NOISY: f64 = 20.0;
@@ -30,6 +30,40 @@ pub fn host(host: &Hosted, by_floor: f64) {
     if let Some(told) = &host.chat {
         chat(told);
     }
+}
+
+/// Texts without audio, and how many times the floor's time the host took.
+pub fn relay(relay: &Relay) {
+    texts("floor", &relay.floor);
+    texts("host", &relay.host);
+    let (floor, host) = (&relay.floor.calm.delivery_ms, &relay.host.calm.delivery_ms);
+    println!(
+        "    host / floor     delivery p50 {:.1} times, p99 {:.1} times; deliveries a core {:.2} times",
+        host.p50 / floor.p50,
+        host.p99 / floor.p99,
+        relay.host.deliveries_per_core / relay.floor.deliveries_per_core
+    );
+}
+
+fn texts(who: &str, texts: &Texts) {
+    let calm = &texts.calm;
+    println!(
+        "    {who:16} ten a second: {} of {} deliveries, p50 {:.3}  p99 {:.3}  max {:.3} ms",
+        calm.delivery_ms.count,
+        calm.expected,
+        calm.delivery_ms.p50,
+        calm.delivery_ms.p99,
+        calm.delivery_ms.max
+    );
+    println!(
+        "                     at full speed: {:.0} deliveries/s, {:.0} a second of a core ({:.0} % of one; generator {:.0} %), {} sent again, {} refused",
+        texts.deliveries_per_second,
+        texts.deliveries_per_core,
+        texts.load.server_percent,
+        texts.load.generator_percent,
+        texts.repeats,
+        texts.refused
+    );
 }
 
 fn audio(audio: &Audio) {

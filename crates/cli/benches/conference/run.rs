@@ -72,7 +72,7 @@ pub fn host(setting: Setting<'_>, count: usize, cli: &Path, log: Option<&Path>) 
     thread::sleep(Duration::from_millis(300));
     let memory_before_kb = server.memory();
     let stream = Stream::start(count, setting.clock)?;
-    let phones = Phones::start(&stream, &conference, setting.clock)?;
+    let phones = Phones::start(&stream.legs, &conference, setting.clock)?;
     let (invited, answered) = phones.join_all()?;
     thread::sleep(SETTLE);
     let memory = server.memory().saturating_sub(memory_before_kb);
@@ -152,7 +152,7 @@ impl Stream {
 }
 
 /// What the processors had done at the start of a stretch.
-struct Meter {
+pub struct Meter {
     clock: Clock,
     from: u64,
     server: u64,
@@ -162,7 +162,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn start(clock: Clock, server: &Server) -> Self {
+    /// Begins to measure.
+    pub fn start(clock: Clock, server: &Server) -> Self {
         Self {
             clock,
             server: server.cpu(),
@@ -173,7 +174,8 @@ impl Meter {
         }
     }
 
-    fn stop(self, server: &Server, count: usize) -> (Window, Load, BTreeMap<String, f64>) {
+    /// What was done since; of the server also by the name of the thread.
+    pub fn stop(self, server: &Server, count: usize) -> (Window, Load, BTreeMap<String, f64>) {
         let window = Window { from: self.from, to: self.clock.now() };
         let length = (window.to - window.from) as f64;
         let used = server.cpu().saturating_sub(self.server) as f64;
@@ -198,9 +200,11 @@ impl Meter {
 }
 
 /// All participants' SIP, on their threads.
-struct Phones {
-    phones: Vec<Arc<Phone>>,
-    events: Receiver<Event>,
+pub struct Phones {
+    /// Each.
+    pub phones: Vec<Arc<Phone>>,
+    /// What reaches them.
+    pub events: Receiver<Event>,
     stop: Arc<AtomicBool>,
     clock: Clock,
 }
@@ -213,11 +217,12 @@ impl Drop for Phones {
 }
 
 impl Phones {
-    fn start(stream: &Stream, conference: &Conference, clock: Clock) -> Result<Self> {
+    /// Ready to dial.
+    pub fn start(legs: &[Arc<Leg>], conference: &Conference, clock: Clock) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, events) = mpsc::channel();
         let mut phones = Vec::new();
-        for (number, leg) in stream.legs.iter().enumerate() {
+        for (number, leg) in legs.iter().enumerate() {
             let phone = Arc::new(Phone::new(number, conference, Arc::clone(leg), clock)?);
             phones.push(Arc::clone(&phone));
             let (sender, stop) = (sender.clone(), Arc::clone(&stop));
@@ -227,7 +232,7 @@ impl Phones {
     }
 
     /// Everybody dials, evenly spread; when each INVITE and each 200 was.
-    fn join_all(&self) -> Result<(Vec<u64>, Vec<u64>)> {
+    pub fn join_all(&self) -> Result<(Vec<u64>, Vec<u64>)> {
         let mut invited = Vec::new();
         let start = self.clock.now();
         for (phone, number) in self.phones.iter().zip(0..) {
@@ -257,7 +262,7 @@ impl Phones {
     }
 
     /// Texts, ten a second, everybody in turn.
-    fn chat(&self, setting: Setting<'_>, server: &Server) -> Result<Chat> {
+    pub fn chat(&self, setting: Setting<'_>, server: &Server) -> Result<Chat> {
         let mut chat = Chat::default();
         while self.events.try_recv().is_ok() {}
         let meter = Meter::start(self.clock, server);
@@ -307,7 +312,7 @@ impl Phones {
     }
 
     /// Everybody hangs up.
-    fn leave(&self) -> Result<()> {
+    pub fn leave(&self) -> Result<()> {
         for phone in &self.phones {
             phone.bye()?;
         }
@@ -324,7 +329,8 @@ impl Phones {
         Ok(())
     }
 
-    fn repeat_due(&self) -> usize {
+    /// Sends again what is due; how many did.
+    pub fn repeat_due(&self) -> usize {
         self.phones.iter().filter(|phone| phone.repeat()).count()
     }
 }

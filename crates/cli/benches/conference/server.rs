@@ -82,6 +82,19 @@ impl Server {
         Ok((server, ports))
     }
 
+    /// Starts the floor of the relay for phones at these ports and gives its address.
+    pub fn relay_floor(phones: &[u16], pinning: &Pinning) -> Result<(Self, SocketAddr)> {
+        let own = std::env::current_exe()?;
+        let mut command = prefixed(pinning, &own);
+        let ports: Vec<String> = phones.iter().map(u16::to_string).collect();
+        command.args(["--floor-relay", &ports.join(",")]);
+        let (server, output) = Self::start(command)?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let address = line.trim().parse().context("the relay's floor gave no address")?;
+        Ok((server, address))
+    }
+
     /// Processor time of all threads so far, in nanoseconds.
     pub fn cpu(&self) -> u64 {
         machine::cpu_of(self.child.id())
