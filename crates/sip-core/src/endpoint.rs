@@ -1,12 +1,15 @@
 //! One SIP user agent: transactions, dialogs, calls and subscriptions behind one value.
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
-//! `calls` (INVITE and BYE), `in_dialog` (MESSAGE, OPTIONS, re-INVITE), `pager` (MESSAGE outside of dialogs),
-//! `subscriptions` (RFC 6665).
+//! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
+//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665).
 
 mod calls;
 mod in_dialog;
+mod incoming;
+mod outgoing;
 mod pager;
+mod reinvite;
 mod requests;
 mod responses;
 mod subscriptions;
@@ -30,7 +33,7 @@ use crate::{
 };
 
 pub use crate::transaction::Timer;
-pub use calls::Invite;
+pub use outgoing::Invite;
 pub use pager::PagerMessage;
 pub use subscriptions::Subscribe;
 

@@ -1,0 +1,170 @@
+//! INVITE as the one who is called: ringing, the answer, its ACK (RFC 3261 §9.2, §13.3).
+
+use std::time::{Duration, Instant};
+
+use super::calls::{Call, Phase, RING_AGAIN, TheirReinvite, UNANSWERED, copy_record_route};
+use super::requests::Arrival;
+use super::{Contact, Due, Endpoint, contact_value};
+use crate::dialog::{Dialog, DialogId};
+use crate::transaction::{Backoff, Timer};
+use crate::{
+    AwaitingAck, CallKey, Confirmed, Content, Event, Failure, Incoming, Request, StatusCode,
+};
+
+impl Endpoint {
+    pub(super) fn handle_invite(&mut self, arrival: Arrival, now: Instant) {
+        let Arrival { request, flow, server } = arrival;
+        let contacts = request.headers.contacts().unwrap_or_default();
+        if contacts.first().and_then(|contact| contact.uri.as_sip()).is_none() {
+            self.respond_status(server, &request, StatusCode::BAD_REQUEST, now);
+            return;
+        }
+        let kind = request.headers.content_type();
+        if !request.body.is_empty() && !kind.is_some_and(|kind| kind.is("application/sdp")) {
+            let mut response = request.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
+            response.headers.push("Accept", "application/sdp");
+            self.respond_with(server, response, now);
+            return;
+        }
+        let key = self.new_call_key();
+        let Some(transaction) = self.servers.get_mut(&server) else { return };
+        transaction.call = Some(key);
+        let tag = transaction.tag.clone();
+        self.respond_with(server, request.response(StatusCode::TRYING, None), now);
+        let expires = request.headers.expires().unwrap_or(UNANSWERED).min(UNANSWERED);
+        let until = now + expires.max(Duration::from_secs(1));
+        let phase = Phase::Incoming {
+            server,
+            request: request.clone(),
+            flow,
+            tag,
+            ringing: None,
+            ring_at: now + RING_AGAIN,
+            until,
+        };
+        self.calls.insert(key, Call::new(phase, None));
+        self.arm(Due::Call(key), Some((until, Timer::Ringing)));
+        self.emit(Event::Invited { call: Incoming(key), request, flow });
+    }
+
+    /// 180. Repeated every minute until the call is answered.
+    pub fn ring(&mut self, call: &Incoming, contact: &Contact, now: Instant) {
+        let Some(known) = self.calls.get_mut(&call.0) else { return };
+        let Phase::Incoming { server, request, flow, ringing, ring_at, until, .. } =
+            &mut known.phase
+        else {
+            return;
+        };
+        let mut response = request.response(StatusCode::RINGING, None);
+        copy_record_route(request, &mut response);
+        response.headers.push("Contact", contact_value(contact, flow));
+        *ringing = Some(response.clone());
+        *ring_at = now + RING_AGAIN;
+        let next = (*ring_at).min(*until);
+        let server = *server;
+        self.arm(Due::Call(call.0), Some((next, Timer::Ringing)));
+        self.respond_with(server, response, now);
+    }
+
+    /// 200 with the SDP answer, or with our offer where the INVITE had none. Repeated until the ACK comes.
+    pub fn accept(
+        &mut self,
+        call: Incoming,
+        contact: Contact,
+        answer: Content,
+        now: Instant,
+    ) -> AwaitingAck {
+        let key = call.0;
+        let Some(known) = self.calls.get(&key) else { return AwaitingAck(key) };
+        let Phase::Incoming { server, request, flow, tag, .. } = &known.phase else {
+            return AwaitingAck(key);
+        };
+        let (server, flow) = (*server, *flow);
+        let mut response = request.response(StatusCode::OK, Some(tag));
+        copy_record_route(request, &mut response);
+        response.headers.push("Contact", contact_value(&contact, &flow));
+        Self::write_capabilities(&mut response.headers);
+        self.write_agent(&mut response.headers, "Server");
+        let dialog = Dialog::as_server(request, tag, flow, contact);
+        response.set_content(answer);
+        let success = response.to_bytes();
+        let back = self.servers.get(&server).map_or(flow, |transaction| transaction.flow);
+        self.respond_with(server, response, now);
+        let until = now + self.times.patience();
+        let repeat = Backoff::new(now, self.times.t1, Some(self.times.t2));
+        if let Some(known) = self.calls.get_mut(&key) {
+            known.phase = Phase::AwaitingAck { success, back, repeat, until, hang_up: None };
+            if let Some(dialog) = dialog {
+                self.dialogs.insert(dialog.id.clone(), key);
+                known.dialog = Some(dialog);
+            }
+        }
+        self.arm(Due::Call(key), Some((repeat.next, Timer::SuccessRetransmit)));
+        AwaitingAck(key)
+    }
+
+    /// Refuses a call.
+    pub fn reject(&mut self, call: Incoming, why: Failure, now: Instant) {
+        self.finish_incoming(call.0, why.into(), now);
+    }
+
+    pub(super) fn finish_incoming(&mut self, key: CallKey, status: StatusCode, now: Instant) {
+        let Some(Call { phase: Phase::Incoming { server, request, .. }, .. }) =
+            self.calls.get(&key)
+        else {
+            return;
+        };
+        let (server, response) = (*server, request.response(status, None));
+        self.remove_call(key, now);
+        self.respond_with(server, response, now);
+    }
+
+    pub(super) fn cancelled_by_peer(&mut self, key: CallKey, server: u64, now: Instant) {
+        if let Some(super::ServerTransaction {
+            machine: super::ServerMachine::Invite(machine), ..
+        }) = self.servers.get(&server)
+            && !machine.is_proceeding()
+        {
+            return;
+        }
+        if matches!(self.calls.get(&key), Some(Call { phase: Phase::Incoming { .. }, .. })) {
+            self.finish_incoming(key, StatusCode::REQUEST_TERMINATED, now);
+            self.emit(Event::Cancelled { call: key });
+        }
+    }
+
+    /// The ACK of a 2xx of ours: of the first INVITE or of a re-INVITE.
+    pub(super) fn handle_success_ack(&mut self, ack: Request, now: Instant) {
+        let Some(key) =
+            DialogId::of_request(&ack.headers).and_then(|id| self.dialogs.get(&id).copied())
+        else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        match (&mut call.phase, &call.their_reinvite) {
+            (Phase::AwaitingAck { hang_up, .. }, _) => {
+                let hang_up = hang_up.take();
+                self.confirm(key, None);
+                match hang_up {
+                    Some(reason) => self.bye(Confirmed(key), reason.as_deref(), now),
+                    None => {
+                        self.emit(Event::Acked { call: Confirmed(key), ack });
+                        self.send_next(key, now);
+                    }
+                }
+            }
+            (Phase::Confirmed, Some(TheirReinvite::Answered { cseq, offered, .. }))
+                if ack.headers.cseq().is_ok_and(|got| got.number == *cseq) =>
+            {
+                let offered = *offered;
+                call.their_reinvite = None;
+                self.arm(Due::Call(key), None);
+                if offered {
+                    self.emit(Event::ReinviteAcked { call: key, ack });
+                }
+                self.send_next(key, now);
+            }
+            _ => {}
+        }
+    }
+}

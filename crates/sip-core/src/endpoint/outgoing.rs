@@ -1,0 +1,208 @@
+//! INVITE as the one who calls: its answers, forks and CANCEL (RFC 3261 §9.1, §13.2).
+
+use std::time::Instant;
+
+use super::calls::{Call, Phase};
+use super::responses::{Finish, copy_credentials};
+use super::{ClientMachine, Contact, Endpoint, Owner, contact_value};
+use crate::dialog::Dialog;
+use crate::message::Headers;
+use crate::{
+    AnyUri, CallFailure, CallKey, Confirmed, Content, Early, Event, Flow, Method, NameAddr,
+    Request, Response, StatusCode, Uri,
+};
+
+/// What an INVITE needs.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// The Request-URI.
+    pub target: Uri,
+    /// The way; its local address goes into Via and Contact.
+    pub flow: Flow,
+    /// Who calls; its tag is set here.
+    pub from: NameAddr,
+    /// Who is called.
+    pub to: NameAddr,
+    /// Where the peer reaches us in this dialog.
+    pub contact: Contact,
+    /// The SDP offer.
+    pub offer: Content,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Endpoint {
+    /// Calls somebody.
+    pub fn invite(&mut self, invite: Invite, now: Instant) -> Early {
+        let key = self.new_call_key();
+        let tag = self.token();
+        let mut headers = Headers::default();
+        headers.push("Max-Forwards", "70");
+        headers.push("From", invite.from.with_tag(&tag).to_string());
+        headers.push("To", invite.to.to_string());
+        headers.push("Call-ID", self.token());
+        headers.push("CSeq", "1 INVITE");
+        headers.push("Contact", contact_value(&invite.contact, &invite.flow));
+        Self::write_capabilities(&mut headers);
+        for (name, value) in &invite.headers {
+            headers.push(name, value);
+        }
+        headers.push("Content-Type", &invite.offer.content_type);
+        let uri = AnyUri::Sip(invite.target);
+        let request = Request { method: Method::Invite, uri, headers, body: invite.offer.body };
+        let tx = self.start_client(request, invite.flow, Owner::Invite(key), now);
+        let phase =
+            Phase::Calling { tx, contact: invite.contact, cancel: false, cancel_sent: false };
+        self.calls.insert(key, Call::new(phase, None));
+        Early(key)
+    }
+
+    /// Gives up our INVITE. [`Event::Rejected`] follows.
+    pub fn cancel(&mut self, call: Early, now: Instant) {
+        if let Some(Call { phase: Phase::Calling { cancel, .. }, .. }) = self.calls.get_mut(&call.0)
+        {
+            *cancel = true;
+            self.send_cancel(call.0, now);
+        }
+    }
+
+    /// CANCEL goes out once a provisional response came (RFC 3261 §9.1).
+    fn send_cancel(&mut self, key: CallKey, now: Instant) {
+        let Some(Call { phase: Phase::Calling { tx, cancel: true, cancel_sent, .. }, .. }) =
+            self.calls.get_mut(&key)
+        else {
+            return;
+        };
+        let Some(client) = self.clients.get(tx) else { return };
+        let proceeding =
+            matches!(&client.machine, ClientMachine::Invite(machine) if machine.is_proceeding());
+        if *cancel_sent || !proceeding {
+            return;
+        }
+        *cancel_sent = true;
+        let tx = *tx;
+        let (invite, flow) = (client.request.clone(), client.flow);
+        let request = self.like_invite(&invite, Method::Cancel);
+        self.start_with_same_via(request, flow, now);
+        // If no final response follows, the INVITE is over all the same (RFC 3261 §9.1).
+        self.limit_client(tx, now + self.times.patience());
+    }
+
+    /// Whether an INVITE of ours is out that its user still wants.
+    pub(super) fn is_dialling(&self, key: CallKey) -> bool {
+        let phase = self.calls.get(&key).map(|call| &call.phase);
+        matches!(phase, Some(Phase::Calling { cancel: false, .. }))
+    }
+
+    fn start_with_same_via(&mut self, request: Request, flow: Flow, now: Instant) {
+        let Ok(via) = request.headers.top_via() else { return };
+        let branch = via.branch().unwrap_or_default().to_owned();
+        let bytes = request.to_bytes();
+        let id = self.new_id();
+        self.client_index.insert((branch, request.method.clone()), id);
+        let machine = ClientMachine::Other(crate::transaction::ClientOther::new(
+            flow.transport.is_reliable(),
+            &self.times,
+            now,
+        ));
+        let client = super::ClientTransaction {
+            machine,
+            request,
+            bytes: bytes.clone(),
+            flow,
+            owner: Owner::Cancel,
+            fallback: None,
+            challenged: Vec::new(),
+            acks: Vec::new(),
+        };
+        self.clients.insert(id, client);
+        self.arm_client(id);
+        self.transmit(flow, bytes);
+    }
+
+    pub(super) fn invite_finished(&mut self, id: u64, key: CallKey, finish: Finish, now: Instant) {
+        let (response, flow) = match finish {
+            Finish::Response(response, flow) => (response, flow),
+            Finish::TimedOut => return self.not_answered(key, CallFailure::TimedOut, now),
+            Finish::Unsendable => return self.not_answered(key, CallFailure::Unreachable, now),
+        };
+        if response.status.is_provisional() {
+            if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
+                self.emit(Event::Progress { call: key, response });
+            }
+            self.send_cancel(key, now);
+        } else if response.status.is_success() {
+            self.handle_success(id, key, &response, flow, now);
+        } else {
+            self.not_answered(key, CallFailure::Declined(response), now);
+        }
+    }
+
+    /// Our INVITE came to nothing; after a CANCEL that is what was asked for, however it ended.
+    fn not_answered(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
+        let failure = if self.is_dialling(key) { failure } else { CallFailure::Cancelled };
+        self.rejected(key, failure, now);
+    }
+
+    fn rejected(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
+        if matches!(self.calls.get(&key), Some(Call { phase: Phase::Calling { .. }, .. })) {
+            self.remove_call(key, now);
+            self.emit(Event::Rejected { call: key, failure });
+        }
+    }
+
+    /// A 2xx to our INVITE: acknowledged each time it comes; one of another fork is hung up at once.
+    fn handle_success(
+        &mut self,
+        id: u64,
+        key: CallKey,
+        response: &Response,
+        flow: Flow,
+        now: Instant,
+    ) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let (invite, way) = (client.request.clone(), client.flow);
+        let tag = response
+            .headers
+            .to_header()
+            .ok()
+            .and_then(|to| to.tag().map(str::to_owned))
+            .unwrap_or_default();
+        let number = invite.headers.cseq().map_or(1, |cseq| cseq.number);
+        if let Some((_, flow, ack)) = client.acks.iter().find(|(known, ..)| *known == tag) {
+            let (flow, ack) = (*flow, ack.clone());
+            self.transmit(flow, ack);
+            return;
+        }
+        let contact = match self.calls.get(&key) {
+            Some(Call { phase: Phase::Calling { contact, .. }, .. }) => contact.clone(),
+            Some(Call { dialog: Some(dialog), .. }) => dialog.contact.clone(),
+            _ => Contact { user: String::new(), is_focus: false },
+        };
+        let way = Flow { connection: flow.connection.or(way.connection), ..way };
+        let Some(mut dialog) = Dialog::as_client(&invite, response, way, contact) else { return };
+        let mut ack = dialog.request(Method::Ack, Some(number));
+        copy_credentials(&invite, &mut ack);
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
+        self.write_ack_via(&mut ack, &hop);
+        let ack = ack.to_bytes();
+        self.transmit(hop, ack.clone());
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.acks.push((tag, hop, ack));
+        }
+        if self.is_dialling(key) {
+            self.confirm(key, Some(dialog));
+            self.emit(Event::Answered {
+                call: Confirmed(key),
+                response: response.clone(),
+                flow: way,
+            });
+            self.send_next(key, now);
+        } else {
+            // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).
+            let bye = dialog.request(Method::Bye, None);
+            self.start_client(bye, hop, Owner::Bye, now);
+            self.rejected(key, CallFailure::Cancelled, now);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! re-INVITE, both ways (RFC 3261 §14).
+
+use std::time::Instant;
+
+use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
+use super::requests::Arrival;
+use super::responses::{Finish, copy_credentials};
+use super::{Contact, Due, Endpoint, Owner, contact_value};
+use crate::transaction::{Backoff, Timer};
+use crate::{
+    CallKey, Confirmed, Content, EndReason, Event, Failure, Method, PendingReinvite, RequestId,
+    StatusCode,
+};
+
+/// A re-INVITE of ours that is out.
+#[derive(Debug)]
+pub(super) struct OurReinvite {
+    pub(super) tx: u64,
+    pub(super) request: RequestId,
+    /// Whether any response came: texts wait for the first only.
+    pub(super) heard: bool,
+}
+
+/// A re-INVITE of ours that waits for its turn.
+#[derive(Debug)]
+pub(super) struct WaitingReinvite {
+    pub(super) request: RequestId,
+    contact: Contact,
+    offer: Content,
+}
+impl Endpoint {
+    /// Offers the session anew, as soon as the request in flight has its answer. While the peer's own re-INVITE is open
+    /// this fails at once, and so it does when one comes before ours is out.
+    pub fn reinvite(
+        &mut self,
+        call: &Confirmed,
+        contact: Contact,
+        offer: Content,
+        now: Instant,
+    ) -> RequestId {
+        let key = call.0;
+        let id = self.new_request_id();
+        let free = |known: &&mut Call| {
+            let busy = known.reinvite.is_some()
+                || known.waiting_reinvite.is_some()
+                || known.their_reinvite.is_some();
+            !busy && matches!(known.phase, Phase::Confirmed)
+        };
+        match self.calls.get_mut(&key).filter(free) {
+            Some(known) => {
+                known.waiting_reinvite = Some(WaitingReinvite { request: id, contact, offer });
+                self.send_next(key, now);
+            }
+            None => self.unsent(key, id),
+        }
+        id
+    }
+
+    pub(super) fn send_reinvite(&mut self, key: CallKey, waiting: WaitingReinvite, now: Instant) {
+        let WaitingReinvite { request: id, contact, offer } = waiting;
+        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
+            return;
+        };
+        dialog.contact = contact;
+        let mut request = dialog.request(Method::Invite, None);
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
+        request.headers.push("Contact", contact_value(&dialog.contact, &hop));
+        Self::write_capabilities(&mut request.headers);
+        request.headers.push("Content-Type", &offer.content_type);
+        request.body = offer.body;
+        let tx = self.start_client(request, hop, Owner::Reinvite { call: key, request: id }, now);
+        if let Some(known) = self.calls.get_mut(&key) {
+            known.reinvite = Some(OurReinvite { tx, request: id, heard: false });
+        }
+    }
+
+    pub(super) fn reinvite_finished(
+        &mut self,
+        tx: u64,
+        key: CallKey,
+        id: RequestId,
+        finish: Finish,
+        now: Instant,
+    ) {
+        if finish.is_provisional() {
+            // The session hangs between old and new for so long as this is open: not without end.
+            self.limit_client(tx, now + UNANSWERED);
+        }
+        let invite = self.clients.get(&tx).map(|client| client.request.clone());
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let first = call.reinvite.as_ref().is_some_and(|ours| ours.tx == tx);
+        if let Finish::Response(response, flow) = &finish {
+            if response.status.is_provisional() {
+                if let Some(ours) = &mut call.reinvite {
+                    ours.heard = true;
+                }
+                self.send_next(key, now);
+                return;
+            }
+            if response.status.is_success() {
+                let number = response.headers.cseq().map_or(1, |cseq| cseq.number);
+                let Some(dialog) = call.dialog.as_mut() else { return };
+                dialog.refresh(&response.headers, None);
+                if dialog.flow.transport == crate::Transport::Tcp {
+                    dialog.flow.connection = flow.connection;
+                }
+                let mut ack = dialog.request(Method::Ack, Some(number));
+                if let Some(invite) = &invite {
+                    copy_credentials(invite, &mut ack);
+                }
+                let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
+                self.write_ack_via(&mut ack, &hop);
+                self.transmit(hop, ack.to_bytes());
+            }
+        }
+        if !first {
+            return;
+        }
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.reinvite = None;
+        }
+        let lost = match &finish {
+            Finish::Response(response, _) => matches!(response.status.code(), 408 | 481),
+            Finish::TimedOut => true,
+            Finish::Unsendable => false,
+        };
+        self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
+        if lost {
+            self.end_lost(key, EndReason::PeerLost, true, now);
+        } else {
+            self.send_next(key, now);
+        }
+    }
+
+    pub(super) fn handle_reinvite(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if matches!(call.phase, Phase::AwaitingAck { .. }) || call.their_reinvite.is_some() {
+            let mut response = arrival.request.response(StatusCode::SERVER_INTERNAL_ERROR, None);
+            response.headers.push("Retry-After", "2");
+            self.respond_with(arrival.server, response, now);
+            return;
+        }
+        if call.reinvite.is_some() {
+            self.respond_status(arrival.server, &arrival.request, StatusCode::REQUEST_PENDING, now);
+            return;
+        }
+        if let Some(dialog) = call.dialog.as_mut() {
+            dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        }
+        if let Some(ours) = call.waiting_reinvite.take() {
+            self.unsent(key, ours.request);
+        }
+        self.respond_with(arrival.server, arrival.request.response(StatusCode::TRYING, None), now);
+        let id = self.hold(&arrival, Some(key), None, now);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.their_reinvite = Some(TheirReinvite::Pending);
+        }
+        let reinvite = PendingReinvite(id);
+        self.emit(Event::Reinvited { reinvite, call: key, request: arrival.request });
+    }
+
+    /// 200 with the SDP answer, or with our offer where the re-INVITE had none.
+    pub fn accept_reinvite(&mut self, reinvite: PendingReinvite, answer: Content, now: Instant) {
+        let Some(pending) = self.take_pending(reinvite.0) else { return };
+        let Some(key) = pending.call else { return };
+        let mut response = pending.request.response(StatusCode::OK, None);
+        copy_record_route(&pending.request, &mut response);
+        if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
+            response.headers.push("Contact", contact_value(&dialog.contact, &pending.flow));
+        }
+        Self::write_capabilities(&mut response.headers);
+        self.write_agent(&mut response.headers, "Server");
+        response.set_content(answer);
+        let back =
+            self.servers.get(&pending.server).map_or(pending.flow, |transaction| transaction.flow);
+        let success = response.to_bytes();
+        self.respond_with(pending.server, response, now);
+        let repeat = Backoff::new(now, self.times.t1, Some(self.times.t2));
+        let until = now + self.times.patience();
+        let cseq = pending.request.headers.cseq().map_or(0, |cseq| cseq.number);
+        let offered = pending.request.body.is_empty();
+        if let Some(Call { their_reinvite, .. }) = self.calls.get_mut(&key) {
+            *their_reinvite =
+                Some(TheirReinvite::Answered { cseq, offered, success, back, repeat, until });
+            self.arm(Due::Call(key), Some((repeat.next, Timer::SuccessRetransmit)));
+        }
+    }
+
+    /// Refuses it; the session stays as it was.
+    pub fn reject_reinvite(&mut self, reinvite: PendingReinvite, why: Failure, now: Instant) {
+        let Some(pending) = self.take_pending(reinvite.0) else { return };
+        self.release_reinvite(&pending);
+        self.respond_status(pending.server, &pending.request, why.into(), now);
+    }
+
+    pub(super) fn reinvite_timeout(&mut self, key: CallKey, now: Instant) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(TheirReinvite::Answered { success, back, repeat, until, .. }) =
+            &mut call.their_reinvite
+        else {
+            self.arm(Due::Call(key), None);
+            return;
+        };
+        if *until <= now {
+            self.end_lost(key, EndReason::NoAck, true, now);
+            return;
+        }
+        repeat.advance();
+        let next = repeat.next.min(*until);
+        let (flow, bytes) = (*back, success.clone());
+        self.arm(Due::Call(key), Some((next, Timer::SuccessRetransmit)));
+        self.transmit(flow, bytes);
+    }
+}
