@@ -50,4 +50,6 @@ pub enum Timer {
     Parts,
     /// A text may be tried again.
     Retry,
+    /// A subscription that ended begins anew (RFC 6665 §4.1.3).
+    Subscribe,
 }

@@ -1,6 +1,7 @@
 //! The participant's side: one call to (or from) one peer. Where the peer says `isfocus` its roster is shown and its
 //! relayed texts are given back their authors; otherwise it is a call between two (RFC 4579 §3.4, sip-chat §3.9).
 
+mod subscription;
 mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use sip_core::{
     CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome, Request,
-    RequestId, SubscriptionEnd, SubscriptionKey, Uri,
+    RequestId, SubscriptionKey, Uri,
 };
 
 use crate::chat::whole::Joiner;
 use crate::chat::{MAX_TEXT, quirks};
 use crate::focus::entity_of;
-use crate::info::read::{Known, Taken};
+use crate::info::read::Known;
 use crate::{
     ChatAbility, Command, Effect, Event, MediaState, MessageId, MixerAct, Now, Participant,
     ParticipantId, ParticipantState, Recipient, SipAct, Timer, Token, name, words,
 };
+
+use subscription::Renewal;
 
 /// Parts of a text are waited for this long after the last one.
 const PARTS_WAIT: Duration = Duration::from_secs(60);
@@ -26,7 +29,6 @@ const PARTS_WAIT: Duration = Duration::from_secs(60);
 const SHORT_PART_WAIT: Duration = Duration::from_secs(2);
 /// What a focus of ours leaves of its limit unused at most, unless a link did not fit any more.
 const SHORT_PART: usize = 250;
-const EXPIRES: Duration = Duration::from_secs(3600);
 /// Bytes of text in one request over UDP, and over TCP.
 const UDP_LIMIT: usize = 600;
 const TCP_LIMIT: usize = MAX_TEXT;
@@ -94,7 +96,7 @@ pub struct Member {
     joiner: Joiner,
     focus: Option<Uri>,
     subscription: Option<SubscriptionKey>,
-    tried_in_dialog: bool,
+    renewal: Renewal,
     known: Known,
     queue: VecDeque<Outgoing>,
     in_flight: Option<(Token, Option<RequestId>)>,
@@ -154,7 +156,7 @@ impl Member {
             joiner: Joiner::default(),
             focus: None,
             subscription: None,
-            tried_in_dialog: false,
+            renewal: Renewal::default(),
             known: Known::default(),
             queue: VecDeque::new(),
             in_flight: None,
@@ -298,7 +300,7 @@ impl Member {
                 if self.subscription == Some(*subscription) =>
             {
                 self.subscription = None;
-                self.subscription_over(end);
+                self.subscription_over(end, now);
             }
             SipEvent::Acked { .. }
             | SipEvent::Answered { .. }
@@ -318,6 +320,7 @@ impl Member {
         if self.gathering.as_ref().is_some_and(|gathering| gathering.until <= now.monotonic) {
             self.show_gathered(now);
         }
+        self.subscribe_again(now);
     }
 
     /// The next thing to be done.
@@ -327,7 +330,9 @@ impl Member {
 
     /// When it wants to be woken, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        self.gathering.as_ref().map(|gathering| (gathering.until, Timer::Parts))
+        let parts = self.gathering.as_ref().map(|gathering| (gathering.until, Timer::Parts));
+        let again = self.renewal.at().map(|at| (at, Timer::Subscribe));
+        parts.into_iter().chain(again).min_by_key(|(at, _)| *at)
     }
 
     /// The remote focus's URI, where the peer is one.
@@ -413,55 +418,6 @@ impl Member {
             self.subscribe(false);
         }
         self.send_next();
-    }
-
-    fn subscribe(&mut self, in_dialog: bool) {
-        let Some(target) = self.focus.clone() else { return };
-        self.tried_in_dialog = in_dialog;
-        self.known.renew();
-        let call = self.settings.call;
-        self.sip(SipAct::Subscribe { call, target, in_dialog, expires: EXPIRES });
-    }
-
-    fn subscription_over(&mut self, end: &SubscriptionEnd) {
-        match end {
-            SubscriptionEnd::Failed { .. } if !self.tried_in_dialog && self.connected => {
-                self.subscribe(true)
-            }
-            SubscriptionEnd::Terminated { reason, .. }
-                if reason.as_deref() == Some("deactivated") =>
-            {
-                self.subscribe(false);
-            }
-            SubscriptionEnd::Failed { .. } if self.connected => {
-                let text = "The conference does not say who is in it".to_owned();
-                self.tell(Event::Notice { text });
-            }
-            SubscriptionEnd::Expired
-            | SubscriptionEnd::Failed { .. }
-            | SubscriptionEnd::Terminated { .. }
-            | SubscriptionEnd::Unsubscribed => {}
-        }
-    }
-
-    fn notified(&mut self, subscription: SubscriptionKey, request: &Request) {
-        if self.subscription.is_none() {
-            self.subscription = Some(subscription);
-        }
-        if self.subscription != Some(subscription) || request.body.is_empty() {
-            return;
-        }
-        match self.known.take(&request.body) {
-            Ok(Taken::Changed) => self.show_roster(),
-            Ok(Taken::Gap) => self.sip(SipAct::Resubscribe { subscription, expires: EXPIRES }),
-            Ok(Taken::Deleted) => {
-                self.sip(SipAct::Resubscribe { subscription, expires: Duration::ZERO })
-            }
-            Ok(Taken::Stale) => {}
-            Err(error) => {
-                tracing::debug!(%error, "a conference document was not taken");
-            }
-        }
     }
 
     /// The focus's roster takes the place of what we thought: people are known by their entity.

@@ -188,3 +188,38 @@ pub enum SubscriptionEnd {
     /// We ended it, or the call whose dialog it shared is over.
     Unsubscribed,
 }
+
+/// Whether to subscribe anew where a subscription ended; that is another subscription, with a Call-ID of its own
+/// (RFC 6665 §4.1.2.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Again {
+    /// Not before this time has passed.
+    After(Duration),
+    /// At once.
+    AtOnce,
+    /// Never: it would be refused again, or there is nothing any more to be told of.
+    Never,
+}
+
+/// How long to stay away where a notifier wants that and does not say how long.
+const LATER: Duration = Duration::from_secs(60);
+
+impl SubscriptionEnd {
+    /// What a subscriber does next (RFC 6665 §4.1.2.2, §4.1.3).
+    pub fn again(&self) -> Again {
+        match self {
+            Self::Terminated { reason, retry_after } => match reason.as_deref() {
+                Some("deactivated" | "timeout") => Again::AtOnce,
+                Some("rejected" | "noresource" | "invariant") => Again::Never,
+                // `probation`, `giveup`, and reasons that are not known.
+                Some(_) | None => Again::After(retry_after.unwrap_or(LATER)),
+            },
+            Self::Failed { status: Some(481) } => Again::AtOnce,
+            Self::Failed { status: Some(408 | 480 | 500 | 503 | 504) | None } => {
+                Again::After(LATER)
+            }
+            Self::Expired => Again::AtOnce,
+            Self::Failed { status: Some(_) } | Self::Unsubscribed => Again::Never,
+        }
+    }
+}

@@ -17,7 +17,7 @@ mod transaction;
 pub use endpoint::{
     Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Subscribe, Timer, capabilities,
 };
-pub use event::{CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
+pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use input::{
     Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Input, Output, Query, QueryId,
     ResolvedTarget, Transmit, Transport,

@@ -153,7 +153,20 @@ impl Endpoint {
             request.headers.push("Content-Type", &content.content_type);
             request.body = content.body;
         }
+        let asked = match &queued.owner {
+            Owner::Subscribe { subscription, .. } => Some(*subscription),
+            Owner::Bye
+            | Owner::Cancel
+            | Owner::InDialog { .. }
+            | Owner::Invite(_)
+            | Owner::Notify { .. }
+            | Owner::Pager(_)
+            | Owner::Reinvite { .. } => None,
+        };
         self.start_client(request, hop, queued.owner, now);
+        if let Some(subscription) = asked {
+            self.subscribe_sent(subscription, now);
+        }
     }
 
     pub(super) fn in_dialog_finished(
@@ -208,10 +221,7 @@ impl Endpoint {
             Method::Invite => self.handle_reinvite(arrival, key, now),
             Method::Message => self.hand_over_message(arrival, Some(key), now),
             Method::Options => self.answer_options_in_dialog(&arrival, key, now),
-            Method::Subscribe => {
-                let known = self.subscription_of(&arrival.request);
-                self.handle_subscribe(arrival, Some(key), known, now);
-            }
+            Method::Subscribe => self.handle_subscribe(arrival, Some(key), now),
             Method::Ack
             | Method::Cancel
             | Method::Info

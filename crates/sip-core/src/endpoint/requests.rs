@@ -144,7 +144,7 @@ impl Endpoint {
             Method::Invite => self.handle_invite(arrival, now),
             Method::Message => self.hand_over_message(arrival, None, now),
             Method::Options => self.answer_options(server, &arrival.request, &arrival.flow, now),
-            Method::Subscribe => self.handle_subscribe(arrival, None, None, now),
+            Method::Subscribe => self.handle_subscribe(arrival, None, now),
             Method::Ack
             | Method::Bye
             | Method::Cancel

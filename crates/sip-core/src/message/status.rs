@@ -29,6 +29,8 @@ impl StatusCode {
     pub const UNSUPPORTED_URI_SCHEME: Self = Self(416);
     /// 420 Bad Extension.
     pub const BAD_EXTENSION: Self = Self(420);
+    /// 423 Interval Too Brief.
+    pub const INTERVAL_TOO_BRIEF: Self = Self(423);
     /// 481 Call/Transaction Does Not Exist.
     pub const NO_SUCH_CALL: Self = Self(481);
     /// 482 Loop Detected.

@@ -11,6 +11,7 @@
 mod challenges;
 mod dialogs;
 mod limits;
+mod notifier;
 mod script;
 mod streams;
 mod subscriptions;

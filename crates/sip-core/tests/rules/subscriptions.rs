@@ -1,8 +1,10 @@
-//! Subscriptions that share a call's dialog, and what peers do with them (RFC 6665, RFC 4575).
+//! Subscriptions that share a call's dialog, and the subscriber's rules (RFC 6665 §4.1, RFC 4575).
 
-use sip_core::{Confirmed, Content, Event, Subscribe, SubscriptionEnd, SubscriptionKey, Uri};
+use sip_core::{
+    Again, Confirmed, Content, Event, Subscribe, SubscriptionEnd, SubscriptionKey, Uri,
+};
 
-use crate::script::{CONTACT, Peer, Script, Sent, seconds};
+use crate::script::{CONTACT, Peer, Script, Sent, answer, seconds};
 
 const NOTIFY: &str = "Event: conference\r\nSubscription-State: ";
 
@@ -86,7 +88,7 @@ fn a_last_notify_that_overtakes_the_answer_does_not_stop_the_texts() {
 }
 
 #[test]
-fn a_subscribe_of_a_dead_subscription_is_not_sent_any_more() {
+fn ev12_timer_n_runs_from_the_subscribe_on_the_wire_not_from_its_queue() {
     let mut script = Script::new();
     let (call, _) = script.dialled(CONTACT);
     let now = script.now;
@@ -100,8 +102,17 @@ fn a_subscribe_of_a_dead_subscription_is_not_sent_any_more() {
     script.wait(seconds(10));
     script.answer(&message, 200, "", "");
     script.wait(seconds(40));
-    assert_eq!(script.count("SUBSCRIBE"), 0, "Timer N ended it before its turn came");
-    assert!(script.events.iter().any(is_end));
+    let sent = script.expect("SUBSCRIBE");
+    assert!(!script.events.iter().any(is_end), "its turn came after 42 s");
+    script.answer(&sent, 200, "Expires: 600\r\n", "");
+    script.wait(seconds(23));
+    assert!(!script.events.iter().any(is_end), "31 s after it was sent");
+    script.wait(seconds(2));
+    let Some(Event::SubscriptionEnded { end, .. }) = script.events.iter().find(|one| is_end(one))
+    else {
+        panic!("Timer N did not fire")
+    };
+    assert_eq!(*end, SubscriptionEnd::Failed { status: None });
     texts_still_go(&mut script, &call);
 }
 
@@ -221,4 +232,146 @@ fn a_refresh_after_a_challenged_subscribe_counts_on() {
     script.answer(&again, 200, "Expires: 600\r\n", "");
     script.wait(seconds(511));
     assert_eq!(script.expect("SUBSCRIBE").get("CSeq"), "3 SUBSCRIBE");
+}
+
+/// The focus's side of a SUBSCRIBE outside of the call's dialog, with this tag.
+fn focus(sent: &Sent, tag: &str) -> Peer {
+    Peer {
+        call_id: sent.get("Call-ID"),
+        local: format!("{};tag={tag}", sent.get("To")),
+        remote: sent.get("From"),
+        cseq: 0,
+    }
+}
+
+fn notify_outside(script: &mut Script, peer: &mut Peer, event: &str, state: &str) -> Sent {
+    let more = format!("Event: {event}\r\nSubscription-State: {state}\r\n{CONTACT}");
+    script.udp(&peer.asks("NOTIFY", &more, "")).unwrap();
+    script.expect("SIP/2.0")
+}
+
+#[test]
+fn ev10_a_notify_may_come_before_the_answer_to_its_subscribe() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    let (key, sent) = subscribe(&mut script, &call, false);
+    let mut peer = focus(&sent, "focus");
+    let answered = notify_outside(&mut script, &mut peer, "conference", "active;expires=600");
+    assert!(answered.first().starts_with("SIP/2.0 200"), "{}", answered.text);
+    let Event::Notified { subscription, .. } = script.event() else { panic!() };
+    assert_eq!(subscription, key);
+    script.udp(&answer(&sent.request(), 200, "focus", "Expires: 600\r\n", "")).unwrap();
+    let answered = notify_outside(&mut script, &mut peer, "conference", "active;expires=600");
+    assert!(answered.first().starts_with("SIP/2.0 200"), "{}", answered.text);
+}
+
+#[test]
+fn ev11_a_notify_that_matches_no_subscription_is_481() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    let (_, sent) = subscribe(&mut script, &call, false);
+    let right = focus(&sent, "focus");
+    let wrong = [
+        Peer { call_id: "another".into(), ..right.clone() },
+        Peer { remote: format!("{}x", right.remote), ..right.clone() },
+    ];
+    for mut peer in wrong {
+        let answered = notify_outside(&mut script, &mut peer, "conference", "active");
+        assert!(answered.first().starts_with("SIP/2.0 481"), "{}", answered.text);
+    }
+    for event in ["refer", "conference;id=7", "presence"] {
+        let answered = notify_outside(&mut script, &mut right.clone(), event, "active");
+        assert!(answered.first().starts_with("SIP/2.0 481"), "{event}: {}", answered.text);
+    }
+    assert!(script.silent());
+}
+
+#[test]
+fn ev11_of_a_forked_subscribe_the_first_dialog_counts_and_the_others_get_481() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    let (_, sent) = subscribe(&mut script, &call, false);
+    let (mut first, mut second) = (focus(&sent, "first"), focus(&sent, "second"));
+    second.cseq = 100;
+    notify_outside(&mut script, &mut first, "conference", "active;expires=600");
+    let answered = notify_outside(&mut script, &mut second, "conference", "active;expires=600");
+    assert!(answered.first().starts_with("SIP/2.0 481"), "{}", answered.text);
+    let answered = notify_outside(&mut script, &mut first, "conference", "active;expires=600");
+    assert!(answered.first().starts_with("SIP/2.0 200"), "{}", answered.text);
+}
+
+/// Subscribed outside of the call's dialog; the refresh has gone out.
+fn refreshing(script: &mut Script, call: &Confirmed) -> (Sent, Sent) {
+    let (_, first) = subscribe(script, call, false);
+    script.answer(&first, 200, "Expires: 600\r\n", "");
+    let mut peer = focus(&first, "peertag");
+    notify_outside(script, &mut peer, "conference", "active;expires=600");
+    script.event();
+    script.wait(seconds(511));
+    let refresh = script.expect("SUBSCRIBE");
+    assert_eq!(refresh.get("Call-ID"), first.get("Call-ID"));
+    (first, refresh)
+}
+
+#[test]
+fn ev12_a_refresh_that_is_refused_for_good_ends_the_subscription_and_the_next_has_its_own_call_id()
+{
+    for status in [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604] {
+        let mut script = Script::new();
+        let (call, _) = script.dialled(CONTACT);
+        let (first, refresh) = refreshing(&mut script, &call);
+        script.answer(&refresh, status, "", "");
+        let Event::SubscriptionEnded { end, .. } = script.event() else { panic!("{status}") };
+        assert_eq!(end, SubscriptionEnd::Failed { status: Some(status) });
+        assert_eq!(end.again() == Again::AtOnce, status == 481, "{status}");
+        script.sent.clear();
+        let (_, anew) = subscribe(&mut script, &call, false);
+        assert_ne!(anew.get("Call-ID"), first.get("Call-ID"));
+        assert_ne!(anew.get("From"), first.get("From"));
+        assert!(!anew.get("To").contains("tag="), "{}", anew.text);
+    }
+}
+
+#[test]
+fn ev12_a_refresh_that_fails_otherwise_leaves_what_is_left_of_the_time() {
+    for status in [500, 503] {
+        let mut script = Script::new();
+        let (call, _) = script.dialled(CONTACT);
+        let (first, refresh) = refreshing(&mut script, &call);
+        script.answer(&refresh, status, "", "");
+        assert!(script.silent(), "{status}");
+        let mut peer = focus(&first, "peertag");
+        peer.cseq = 5;
+        let answered = notify_outside(&mut script, &mut peer, "conference", "active;expires=80");
+        assert!(answered.first().starts_with("SIP/2.0 200"), "{}", answered.text);
+        script.event();
+        script.wait(seconds(90));
+        assert!(script.events.iter().any(is_end), "its time ran out");
+    }
+}
+
+#[test]
+fn ev13_the_reason_of_the_end_says_whether_to_subscribe_again() {
+    let after = |n| Again::After(seconds(n));
+    let table = [
+        ("deactivated", Again::AtOnce),
+        ("deactivated;retry-after=30", Again::AtOnce),
+        ("timeout", Again::AtOnce),
+        ("probation;retry-after=30", after(30)),
+        ("giveup;retry-after=7", after(7)),
+        ("probation", after(60)),
+        ("something-new;retry-after=5", after(5)),
+        ("rejected;retry-after=30", Again::Never),
+        ("noresource", Again::Never),
+        ("invariant", Again::Never),
+    ];
+    for (reason, expected) in table {
+        let mut script = Script::new();
+        let (call, mut peer) = script.dialled(CONTACT);
+        subscribed(&mut script, &call, &mut peer);
+        notify(&mut script, &mut peer, &format!("terminated;reason={reason}"));
+        script.event();
+        let Event::SubscriptionEnded { end, .. } = script.event() else { panic!("{reason}") };
+        assert_eq!(end.again(), expected, "{reason}");
+    }
 }
