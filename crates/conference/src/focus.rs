@@ -254,7 +254,14 @@ impl Focus {
                 }
             }
             SipEvent::Ended { call, reason } => self.ended(*call, reason, now),
-            SipEvent::Invited { call, request, flow } => {
+            // Who may take somebody's place in the conference is not settled: nobody.
+            SipEvent::Invited { call, request, replaces: Some(_), .. } => {
+                if self.is_conference(request) {
+                    let failure = sip_core::Failure::FORBIDDEN;
+                    self.sip(SipAct::Reject { call: call.key(), failure });
+                }
+            }
+            SipEvent::Invited { call, request, flow, replaces: None } => {
                 self.invited(call.key(), request, *flow, now);
             }
             SipEvent::Message { message, call, request, flow } => {
@@ -285,7 +292,10 @@ impl Focus {
             SipEvent::Reinvited { call, request, .. } => {
                 self.reinvited(*call, &request.headers, now);
             }
-            SipEvent::Notified { .. } | SipEvent::ReinviteAcked { .. } => {}
+            SipEvent::Notified { .. }
+            | SipEvent::ReferProgress { .. }
+            | SipEvent::Referred { .. }
+            | SipEvent::ReinviteAcked { .. } => {}
         }
     }
 

@@ -235,7 +235,7 @@ impl Member {
                 self.learn(&response.headers);
                 self.connected_now();
             }
-            SipEvent::Invited { call, request, flow } if call.key() == own => {
+            SipEvent::Invited { call, request, flow, .. } if call.key() == own => {
                 self.flow = Some(*flow);
                 self.learn(&request.headers);
             }
@@ -269,6 +269,7 @@ impl Member {
                     }),
                     EndReason::HungUp => "You left".to_owned(),
                     EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
+                    EndReason::Replaced { .. } => format!("{name} went on in another call"),
                 };
                 self.over(words, now);
             }
@@ -308,6 +309,8 @@ impl Member {
             | SipEvent::Ended { .. }
             | SipEvent::Invited { .. }
             | SipEvent::Progress { .. }
+            | SipEvent::ReferProgress { .. }
+            | SipEvent::Referred { .. }
             | SipEvent::Reinvited { .. }
             | SipEvent::ReinviteAcked { .. }
             | SipEvent::Rejected { .. }

@@ -9,10 +9,13 @@ mod in_dialog;
 mod incoming;
 mod outgoing;
 mod pager;
+mod refer;
 mod reinvite;
+mod replaces;
 mod requests;
 mod responses;
 mod subscriptions;
+mod transfer;
 mod transport;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +39,7 @@ pub use crate::transaction::Timer;
 pub use outgoing::Invite;
 pub use pager::PagerMessage;
 pub use subscriptions::Subscribe;
+pub use transfer::{Refer, Target};
 
 use calls::Call;
 use pager::PagerQueue;
@@ -47,13 +51,13 @@ use transport::Connection;
 pub mod capabilities {
     /// Methods that are understood.
     pub const ALLOW: &[&str] =
-        &["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY"];
+        &["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER"];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];
     /// Event packages that can be subscribed to.
-    pub const ALLOW_EVENTS: &[&str] = &["conference"];
-    /// Option tags of extensions: none is implemented.
-    pub const SUPPORTED: &[&str] = &[];
+    pub const ALLOW_EVENTS: &[&str] = &["conference", "refer"];
+    /// Option tags of extensions.
+    pub const SUPPORTED: &[&str] = &["norefersub", "replaces"];
 }
 
 /// The most transactions at a time; beyond that requests are refused and forgotten.
@@ -146,6 +150,10 @@ enum Owner {
         call: Option<CallKey>,
     },
     Pager(RequestId),
+    Refer {
+        subscription: SubscriptionKey,
+        call: CallKey,
+    },
     Reinvite {
         call: CallKey,
         request: RequestId,
@@ -233,6 +241,8 @@ pub struct Endpoint {
     secret: Option<u64>,
     calls: BTreeMap<CallKey, Call>,
     dialogs: BTreeMap<DialogId, CallKey>,
+    /// Those that were over last.
+    ended: VecDeque<DialogId>,
     subscriptions: BTreeMap<SubscriptionKey, Subscription>,
     pending: BTreeMap<RequestId, Pending>,
     pagers: BTreeMap<String, PagerQueue>,
@@ -270,6 +280,7 @@ impl Endpoint {
             secret: None,
             calls: BTreeMap::new(),
             dialogs: BTreeMap::new(),
+            ended: VecDeque::new(),
             subscriptions: BTreeMap::new(),
             pending: BTreeMap::new(),
             pagers: BTreeMap::new(),

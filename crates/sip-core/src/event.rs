@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    CallKey, Confirmed, Flow, Incoming, PendingMessage, PendingReinvite, PendingSubscribe, Request,
-    RequestId, Response, SubscriptionKey,
+    CallKey, Confirmed, Flow, Incoming, NameAddr, PendingMessage, PendingRefer, PendingReinvite,
+    PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode, SubscriptionKey,
 };
 
 /// One event. Keys inside are handed over once; everything else may be read by several listeners.
@@ -56,6 +56,9 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
+        /// The call that it means to replace (RFC 3891). Refuse it with 403 unless who calls may do that; `allow_replace`
+        /// says that he may, and `accept` then ends the other call.
+        replaces: Option<CallKey>,
     },
     /// A MESSAGE in or out of a dialog. Answer it at once.
     Message {
@@ -81,6 +84,35 @@ pub enum Event {
         call: CallKey,
         /// The provisional response.
         response: Response,
+    },
+    /// What became of a REFER of ours.
+    ReferProgress {
+        /// As returned when it was handed over.
+        request: RequestId,
+        /// The call in whose dialog it went; it may be over.
+        call: CallKey,
+        /// How the call that was asked for fares; `None` where nothing was told, and nothing will be.
+        status: Option<StatusCode>,
+        /// The phrase beside it; untrusted text.
+        phrase: String,
+        /// Nothing more follows.
+        is_last: bool,
+    },
+    /// Somebody wants us to call somebody (RFC 3515). Answer at once with `accept_refer` or `reject_refer`; ask the user
+    /// before anything is done about it.
+    Referred {
+        /// The key to answer with.
+        refer: PendingRefer,
+        /// The call in whose dialog it came; `None` outside of a dialog.
+        call: Option<CallKey>,
+        /// Whom to call.
+        refer_to: Box<ReferTo>,
+        /// Who is said to want that: nothing proves it (RFC 3892). It goes into the INVITE as it is.
+        referred_by: Option<Box<NameAddr>>,
+        /// The REFER.
+        request: Request,
+        /// The flow it came by.
+        flow: Flow,
     },
     /// Our INVITE came to nothing.
     Rejected {
@@ -156,7 +188,6 @@ pub enum CallFailure {
 
 /// Why an established call ended.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each call, at its end")]
 pub enum EndReason {
     /// The peer sent BYE.
     Bye(Request),
@@ -166,6 +197,11 @@ pub enum EndReason {
     NoAck,
     /// A request of ours showed that the peer has lost the dialog.
     PeerLost,
+    /// Another call took its place (RFC 3891); BYE was sent.
+    Replaced {
+        /// That call.
+        by: CallKey,
+    },
 }
 
 /// Why a subscription ended.

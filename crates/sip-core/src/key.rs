@@ -88,6 +88,10 @@ pending_key! {
     PendingMessage
 }
 pending_key! {
+    /// A REFER received and not yet answered.
+    PendingRefer
+}
+pending_key! {
     /// A re-INVITE received and not yet answered.
     PendingReinvite
 }

@@ -15,7 +15,8 @@ mod key;
 mod transaction;
 
 pub use endpoint::{
-    Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Subscribe, Timer, capabilities,
+    Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Refer, Subscribe, Target, Timer,
+    capabilities,
 };
 pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use input::{
@@ -23,10 +24,10 @@ pub use input::{
     ResolvedTarget, Transmit, Transport,
 };
 pub use key::{
-    AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingReinvite,
-    PendingSubscribe, RequestId, SubscriptionKey,
+    AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,
+    PendingReinvite, PendingSubscribe, RequestId, SubscriptionKey,
 };
 pub use message::{
     AnyUri, CSeq, Content, Failure, Headers, Host, Message, Method, NameAddr, Params, ParseError,
-    Provisional, Request, Response, Scheme, StatusCode, Success, Uri, Via,
+    Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success, Uri, Via,
 };

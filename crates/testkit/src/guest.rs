@@ -104,7 +104,7 @@ impl Guest {
     }
 
     fn handle_event(&mut self, event: sip_core::Event) {
-        if let sip_core::Event::Invited { call, request, flow } = event {
+        if let sip_core::Event::Invited { call, request, flow, .. } = event {
             self.take(call, request, flow);
             return;
         }
@@ -124,7 +124,7 @@ impl Guest {
         let key = call.key();
         let from = request.headers.from_header();
         let invited = Some((request.clone(), flow));
-        self.shell.absorb(sip_core::Event::Invited { call, request, flow });
+        self.shell.absorb(sip_core::Event::Invited { call, request, flow, replaces: None });
         if let (None, Ok(from)) = (&self.member, from) {
             let settings = MemberSettings {
                 own: self.own.clone(),

@@ -256,6 +256,8 @@ impl Phone {
             | Event::Ended { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
+            | Event::ReferProgress { .. }
+            | Event::Referred { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }
             | Event::SubscriptionEnded { .. } => {}

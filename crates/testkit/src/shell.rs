@@ -247,8 +247,12 @@ impl Shell {
             Event::Completed { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
+            | Event::ReferProgress { .. }
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}
+            Event::Referred { refer, .. } => {
+                self.endpoint.reject_refer(refer, sip_core::Failure::DECLINE, self.now.monotonic);
+            }
         }
         Vec::new()
     }

@@ -61,6 +61,7 @@ impl Focus {
         let (words, how) = match reason {
             EndReason::Bye(_) => ("left".to_owned(), "departed"),
             EndReason::HungUp => (String::new(), "booted"),
+            EndReason::Replaced { .. } => ("went on in another call".to_owned(), "departed"),
             EndReason::NoAck | EndReason::PeerLost => {
                 ("The connection was lost".to_owned(), "failed")
             }

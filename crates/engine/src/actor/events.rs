@@ -16,6 +16,11 @@ use crate::{Event, IncomingId, RecordKind, SessionKind, notice};
 
 impl Actor {
     pub(super) fn sip_event(&mut self, event: SipEvent) {
+        // Nobody is known well enough to take the place of another call.
+        if let SipEvent::Invited { call, replaces: Some(_), .. } = event {
+            self.endpoint.reject(call, Failure::FORBIDDEN, Instant::now());
+            return;
+        }
         if let Some(session) = &mut self.session {
             session.handle_event(&event);
         }
@@ -49,12 +54,17 @@ impl Actor {
                     self.replied(&name, &outcome);
                 }
             }
-            SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
+            SipEvent::Notified { .. }
+            | SipEvent::Progress { .. }
+            | SipEvent::ReferProgress { .. } => {}
+            SipEvent::Referred { refer, .. } => {
+                self.endpoint.reject_refer(refer, Failure::DECLINE, Instant::now());
+            }
             SipEvent::Ended { call, .. } | SipEvent::Rejected { call, .. } => {
                 self.calls.remove(call, self.sound.as_mut());
                 self.stopped_ringing(call);
             }
-            SipEvent::Invited { call, request, flow } => {
+            SipEvent::Invited { call, request, flow, .. } => {
                 let id = call.key();
                 let offer = request.body.to_vec();
                 self.calls.insert(id, Key::Incoming(call), flow.local.ip(), offer);

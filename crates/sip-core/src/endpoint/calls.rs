@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::in_dialog::Queued;
+use super::refer::Transfer;
 use super::reinvite::{OurReinvite, WaitingReinvite};
 use super::{Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
@@ -60,6 +61,7 @@ pub(super) struct Call {
     pub(super) waiting_reinvite: Option<WaitingReinvite>,
     /// Their re-INVITE that is not answered or not acknowledged.
     pub(super) their_reinvite: Option<TheirReinvite>,
+    pub(super) transfer: Transfer,
 }
 
 /// A re-INVITE of the peer.
@@ -88,6 +90,7 @@ impl Call {
             reinvite: None,
             waiting_reinvite: None,
             their_reinvite: None,
+            transfer: Transfer::default(),
         }
     }
 }
@@ -105,9 +108,10 @@ impl Endpoint {
 
     pub(super) fn remove_call(&mut self, key: CallKey, now: Instant) {
         self.arm(Due::Call(key), None);
-        let Some(call) = self.calls.remove(&key) else { return };
+        let Some(mut call) = self.calls.remove(&key) else { return };
         if let Some(dialog) = &call.dialog {
             self.dialogs.remove(&dialog.id);
+            self.note_ended(dialog.id.clone());
         }
         self.terminate_pending(key, now);
         if let Some(ours) = &call.reinvite {
@@ -117,11 +121,11 @@ impl Endpoint {
         for request in open.into_iter().chain(call.waiting_reinvite.map(|ours| ours.request)) {
             self.unsent(key, request);
         }
+        self.end_shared_subscriptions(key, call.dialog, &mut call.queue, now);
         // Texts that had no chance have not been sent.
         for queued in call.queue {
             self.drop_queued(key, queued);
         }
-        self.end_shared_subscriptions(key);
     }
 
     /// Hangs up. The key is used up; [`Event::Ended`] follows at once.
@@ -243,7 +247,9 @@ impl Endpoint {
 
     pub(super) fn next_cseq(&mut self, owner: &Owner, sent: u32) -> u32 {
         let key = match owner {
-            Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => *call,
+            Owner::InDialog { call, .. }
+            | Owner::Refer { call, .. }
+            | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
             Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
                 *call
@@ -262,8 +268,12 @@ impl Endpoint {
     }
 
     /// A challenged request went out again as another transaction.
-    pub(super) fn client_replaced(&mut self, owner: &Owner, old: u64, new: u64) {
+    pub(super) fn client_replaced(&mut self, owner: &Owner, old: u64, new: u64, now: Instant) {
         match owner {
+            Owner::Refer { subscription, .. } => {
+                let cseq = self.clients.get(&new).and_then(|new| new.request.headers.cseq().ok());
+                self.refer_sent(*subscription, cseq.map_or(0, |cseq| cseq.number), now);
+            }
             Owner::Invite(key) => {
                 if let Some(Call { phase: Phase::Calling { tx, .. }, .. }) = self.calls.get_mut(key)
                 {

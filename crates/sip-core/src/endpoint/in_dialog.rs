@@ -32,6 +32,7 @@ impl Queued {
             Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
                 *subscription == key
             }
+            Owner::Refer { subscription, .. } => *subscription == key,
             Owner::Bye
             | Owner::Cancel
             | Owner::InDialog { .. }
@@ -106,6 +107,7 @@ impl Endpoint {
             Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
                 self.end_subscription(subscription, SubscriptionEnd::Failed { status: None });
             }
+            Owner::Refer { subscription, .. } => self.refer_unsent(subscription),
             Owner::Bye
             | Owner::Cancel
             | Owner::InDialog { .. }
@@ -154,7 +156,9 @@ impl Endpoint {
             request.body = content.body;
         }
         let asked = match &queued.owner {
-            Owner::Subscribe { subscription, .. } => Some(*subscription),
+            Owner::Refer { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+                Some(*subscription)
+            }
             Owner::Bye
             | Owner::Cancel
             | Owner::InDialog { .. }
@@ -163,9 +167,11 @@ impl Endpoint {
             | Owner::Pager(_)
             | Owner::Reinvite { .. } => None,
         };
+        let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
         self.start_client(request, hop, queued.owner, now);
         if let Some(subscription) = asked {
             self.subscribe_sent(subscription, now);
+            self.refer_sent(subscription, cseq, now);
         }
     }
 
@@ -221,6 +227,7 @@ impl Endpoint {
             Method::Invite => self.handle_reinvite(arrival, key, now),
             Method::Message => self.hand_over_message(arrival, Some(key), now),
             Method::Options => self.answer_options_in_dialog(&arrival, key, now),
+            Method::Refer => self.handle_refer(arrival, Some(key), now),
             Method::Subscribe => self.handle_subscribe(arrival, Some(key), now),
             Method::Ack
             | Method::Cancel
@@ -228,7 +235,6 @@ impl Endpoint {
             | Method::Notify
             | Method::Prack
             | Method::Publish
-            | Method::Refer
             | Method::Register
             | Method::Update
             | Method::Other(_) => {

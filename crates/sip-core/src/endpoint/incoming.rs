@@ -26,6 +26,13 @@ impl Endpoint {
             self.respond_with(server, response, now);
             return;
         }
+        let replaces = match self.replaced_by(&request) {
+            Ok(replaces) => replaces,
+            Err(status) => {
+                self.respond_status(server, &request, status, now);
+                return;
+            }
+        };
         let key = self.new_call_key();
         let Some(transaction) = self.servers.get_mut(&server) else { return };
         transaction.call = Some(key);
@@ -42,9 +49,11 @@ impl Endpoint {
             ring_at: now + RING_AGAIN,
             until,
         };
-        self.calls.insert(key, Call::new(phase, None));
+        let mut call = Call::new(phase, None);
+        call.transfer.replaces = replaces.map(|old| (old, false));
+        self.calls.insert(key, call);
         self.arm(Due::Call(key), Some((until, Timer::Ringing)));
-        self.emit(Event::Invited { call: Incoming(key), request, flow });
+        self.emit(Event::Invited { call: Incoming(key), request, flow, replaces });
     }
 
     /// 180. Repeated every minute until the call is answered.
@@ -75,6 +84,11 @@ impl Endpoint {
         now: Instant,
     ) -> AwaitingAck {
         let key = call.0;
+        if self.may_not_replace(key) {
+            self.finish_incoming(key, StatusCode::FORBIDDEN, now);
+            self.emit(Event::Cancelled { call: key });
+            return AwaitingAck(key);
+        }
         let Some(known) = self.calls.get(&key) else { return AwaitingAck(key) };
         let Phase::Incoming { server, request, flow, tag, .. } = &known.phase else {
             return AwaitingAck(key);
@@ -100,6 +114,7 @@ impl Endpoint {
             }
         }
         self.arm(Due::Call(key), Some((repeat.next, Timer::SuccessRetransmit)));
+        self.end_replaced(key, now);
         AwaitingAck(key)
     }
 

@@ -127,6 +127,8 @@ impl Endpoint {
             Finish::Unsendable => return self.not_answered(key, CallFailure::Unreachable, now),
         };
         if response.status.is_provisional() {
+            self.note_early(key, &response);
+            self.tell_referrer(key, response.status, now);
             if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
                 self.emit(Event::Progress { call: key, response });
             }
@@ -146,6 +148,7 @@ impl Endpoint {
 
     fn rejected(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
         if matches!(self.calls.get(&key), Some(Call { phase: Phase::Calling { .. }, .. })) {
+            self.tell_referrer_failure(key, &failure, now);
             self.remove_call(key, now);
             self.emit(Event::Rejected { call: key, failure });
         }
@@ -192,6 +195,7 @@ impl Endpoint {
         }
         if self.is_dialling(key) {
             self.confirm(key, Some(dialog));
+            self.tell_referrer(key, response.status, now);
             self.emit(Event::Answered {
                 call: Confirmed(key),
                 response: response.clone(),

@@ -107,7 +107,8 @@ impl Endpoint {
             }
             AnyUri::Sip(_) => {}
         }
-        let required = request.headers.require();
+        let mut required = request.headers.require();
+        required.retain(|tag| !capabilities::SUPPORTED.contains(tag));
         if !required.is_empty() {
             let mut response = request.response(StatusCode::BAD_EXTENSION, None);
             response.headers.push("Unsupported", required.join(", "));
@@ -121,7 +122,8 @@ impl Endpoint {
             response.headers.push("Allow", capabilities::ALLOW.join(", "));
             return Some(response);
         }
-        None
+        super::replaces::is_misplaced(request)
+            .then(|| request.response(StatusCode::BAD_REQUEST, None))
     }
 
     fn dispatch(&mut self, arrival: Arrival, now: Instant) {
@@ -144,6 +146,7 @@ impl Endpoint {
             Method::Invite => self.handle_invite(arrival, now),
             Method::Message => self.hand_over_message(arrival, None, now),
             Method::Options => self.answer_options(server, &arrival.request, &arrival.flow, now),
+            Method::Refer => self.handle_refer(arrival, None, now),
             Method::Subscribe => self.handle_subscribe(arrival, None, now),
             Method::Ack
             | Method::Bye
@@ -152,7 +155,6 @@ impl Endpoint {
             | Method::Notify
             | Method::Prack
             | Method::Publish
-            | Method::Refer
             | Method::Register
             | Method::Update
             | Method::Other(_) => {

@@ -114,6 +114,11 @@ impl Endpoint {
                 self.turn_over(over, now);
             }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
+            Owner::Refer { subscription, call } => {
+                let over = Some(call).filter(|_| !finish.is_provisional());
+                self.refer_finished(subscription, finish);
+                self.turn_over(over, now);
+            }
             Owner::Reinvite { call, request } => {
                 self.reinvite_finished(id, call, request, finish, now)
             }
@@ -175,7 +180,7 @@ impl Endpoint {
         if let Some(client) = self.clients.get_mut(&again) {
             client.challenged = challenged;
         }
-        self.client_replaced(&owner, id, again);
+        self.client_replaced(&owner, id, again, now);
         true
     }
 
@@ -188,7 +193,9 @@ impl Endpoint {
                 self.calls.contains_key(call)
             }
             Owner::Invite(call) => self.is_dialling(*call),
-            Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
+            Owner::Notify { subscription, .. }
+            | Owner::Refer { subscription, .. }
+            | Owner::Subscribe { subscription, .. } => {
                 self.subscriptions.contains_key(subscription)
             }
         }

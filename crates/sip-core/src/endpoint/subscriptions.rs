@@ -4,8 +4,10 @@
 mod notifier;
 mod subscriber;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::in_dialog::Queued;
 use super::{Contact, Due, Endpoint};
 use crate::dialog::{Dialog, DialogId};
 use crate::{CallKey, Event, Flow, Request, StatusCode, SubscriptionEnd, SubscriptionKey};
@@ -23,11 +25,13 @@ const DEFAULT_EXPIRES: Duration = Duration::from_secs(3600);
 pub(super) enum Package {
     /// RFC 4575.
     Conference,
+    /// RFC 3515: what became of a REFER.
+    Refer,
 }
 
 /// Where the requests of a subscription go.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     /// A dialog of its own.
     Own(Box<Dialog>),
     /// The INVITE dialog of this call.
@@ -64,6 +68,7 @@ impl Package {
     fn parse(token: &str) -> Option<Self> {
         match token {
             "conference" => Some(Self::Conference),
+            "refer" => Some(Self::Refer),
             _ => None,
         }
     }
@@ -71,13 +76,15 @@ impl Package {
     const fn token(self) -> &'static str {
         match self {
             Self::Conference => "conference",
+            Self::Refer => "refer",
         }
     }
 
     /// The type of the bodies of its NOTIFYs.
-    const fn document(self) -> &'static str {
+    pub(super) const fn document(self) -> &'static str {
         match self {
             Self::Conference => "application/conference-info+xml",
+            Self::Refer => "message/sipfrag",
         }
     }
 }
@@ -106,7 +113,13 @@ impl Subscription {
 
     /// Whether a request's Event means this one: package and id are equal (RFC 6665 §8.2.1).
     fn is_of(&self, event: &(Package, Option<String>)) -> bool {
-        self.package == event.0 && self.event_id == event.1
+        let by_id = match &self.role {
+            Role::Subscriber(Subscriber { asked: Some(asked), .. }) => {
+                asked.is_meant_by(event.1.as_deref())
+            }
+            Role::Subscriber(_) | Role::Notifier(_) => self.event_id == event.1,
+        };
+        self.package == event.0 && by_id
     }
 }
 
@@ -126,15 +139,41 @@ impl Endpoint {
         {
             call.queue.retain(|queued| !queued.is_of(key));
         }
-        self.emit(Event::SubscriptionEnded { subscription: key, end });
+        match ended.role {
+            Role::Subscriber(Subscriber { asked: Some(asked), .. }) => self.refer_over(&asked),
+            Role::Notifier(Notifier { progress: Some(_), .. }) => {}
+            Role::Subscriber(_) | Role::Notifier(_) => {
+                self.emit(Event::SubscriptionEnded { subscription: key, end });
+            }
+        }
     }
 
-    /// A call is over, and with it what shared its dialog.
-    pub(super) fn end_shared_subscriptions(&mut self, call: CallKey) {
+    /// A call is over, and with it what shared its dialog: but for news of a REFER, which go on in that dialog (RFC 5057
+    /// §5.2). Of several only the oldest: they would count each for itself.
+    pub(super) fn end_shared_subscriptions(
+        &mut self,
+        call: CallKey,
+        dialog: Option<Dialog>,
+        queue: &mut VecDeque<Queued>,
+        now: Instant,
+    ) {
         let known = self.subscriptions.iter().filter(|(_, known)| known.is_shared_with(call));
         let keys: Vec<SubscriptionKey> = known.map(|(key, _)| *key).collect();
+        let mut dialog = dialog;
         for key in keys {
-            self.end_subscription(key, SubscriptionEnd::Unsubscribed);
+            match self.subscriptions.get_mut(&key) {
+                Some(known) if known.package == Package::Refer && dialog.is_some() => {
+                    if let Some(dialog) = dialog.take() {
+                        known.place = Place::Own(Box::new(dialog));
+                        let waited = queue.len();
+                        queue.retain(|queued| !known.is_notifier() || !queued.is_of(key));
+                        if queue.len() < waited {
+                            self.tell_again(key, now);
+                        }
+                    }
+                }
+                Some(_) | None => self.end_subscription(key, SubscriptionEnd::Unsubscribed),
+            }
         }
     }
 

@@ -21,6 +21,8 @@ impl StatusCode {
     pub const NOT_FOUND: Self = Self(404);
     /// 405 Method Not Allowed.
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    /// 408 Request Timeout.
+    pub const REQUEST_TIMEOUT: Self = Self(408);
     /// 413 Request Entity Too Large.
     pub const REQUEST_ENTITY_TOO_LARGE: Self = Self(413);
     /// 415 Unsupported Media Type.
@@ -57,6 +59,9 @@ impl StatusCode {
     pub const VERSION_NOT_SUPPORTED: Self = Self(505);
     /// 513 Message Too Large.
     pub const MESSAGE_TOO_LARGE: Self = Self(513);
+
+    /// 603 Decline.
+    pub const DECLINE: Self = Self(603);
 
     /// Any code of 100 to 699.
     pub const fn new(code: u16) -> Option<Self> {

@@ -309,7 +309,7 @@ fn same_user(one: Option<&str>, two: Option<&str>) -> bool {
     }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(super) fn unescape(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

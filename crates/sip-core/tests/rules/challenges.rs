@@ -76,6 +76,10 @@ fn realms_without_end_are_not_followed() {
     let mut sent = 0;
     for n in 0..100 {
         script.answer(&invite, 401, &challenge("WWW", &format!("r{n}"), "n", false), "");
+        // With all those answers it grows beyond a datagram.
+        if let Some(connect) = script.connects.pop() {
+            script.open(connect.connection.0, crate::script::PEER);
+        }
         if !script.sent.iter().any(|sent| sent.text.starts_with("INVITE")) {
             break;
         }

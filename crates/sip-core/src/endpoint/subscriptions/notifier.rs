@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{DEFAULT_EXPIRES, Package, Place, Role, Subscription, event_of};
 use crate::dialog::Dialog;
+use crate::endpoint::refer::Progress;
 use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
 use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value, ends_usage};
@@ -24,6 +25,8 @@ pub(super) struct Notifier {
     /// What waits for the answer to the NOTIFY in flight; the second value ends the subscription.
     queue: VecDeque<(Option<Content>, Option<String>)>,
     in_flight: bool,
+    /// Of a REFER: what is told of it.
+    pub(super) progress: Option<Progress>,
 }
 
 impl Endpoint {
@@ -45,6 +48,8 @@ impl Endpoint {
             if call.is_none() { self.subscription_of(&arrival.request) } else { None };
         let known = self.notifier_of(&event, call, in_own_dialog);
         let refusal = match known {
+            // Nobody subscribes to what became of no REFER (RFC 3515 §2.4.4).
+            None if event.0 == Package::Refer => Some(StatusCode::FORBIDDEN),
             // Its last NOTIFY is out; or its dialog has another subscription, and no second one begins in it.
             Some(key) if self.subscriptions.get(&key).is_some_and(|known| known.ending) => {
                 Some(StatusCode::NO_SUCH_CALL)
@@ -67,6 +72,12 @@ impl Endpoint {
             return;
         }
         let id = self.hold(&arrival, call, known, now);
+        if let (Package::Refer, Some(key)) = (event.0, known) {
+            let contact = self.contact_of(key);
+            self.accept_subscribe(PendingSubscribe(id), expires, contact, now);
+            self.refer_refreshed(key, now);
+            return;
+        }
         self.emit(Event::SubscribeReceived {
             subscribe: PendingSubscribe(id),
             subscription: known,
@@ -251,8 +262,79 @@ impl Endpoint {
         }
     }
 
+    /// The news of a REFER begin.
+    pub(in crate::endpoint) fn begin_progress(
+        &mut self,
+        place: Place,
+        event_id: Option<String>,
+        progress: Progress,
+        expires_at: Instant,
+    ) -> SubscriptionKey {
+        let key = self.new_subscription_key();
+        let role = Role::Notifier(Notifier { progress: Some(progress), ..Notifier::default() });
+        let package = Package::Refer;
+        let new = Subscription { place, package, event_id, expires_at, ending: false, role };
+        self.subscriptions.insert(key, new);
+        key
+    }
+
+    pub(in crate::endpoint) fn progress_mut(
+        &mut self,
+        key: SubscriptionKey,
+    ) -> Option<&mut Progress> {
+        match &mut self.subscriptions.get_mut(&key)?.role {
+            Role::Notifier(notifier) => notifier.progress.as_mut(),
+            Role::Subscriber(_) => None,
+        }
+    }
+
+    /// Wakes when the next status may be told, or when the time is over.
+    pub(in crate::endpoint) fn arm_progress(&mut self, key: SubscriptionKey) {
+        let Some(known) = self.subscriptions.get(&key).filter(|known| !known.ending) else {
+            return;
+        };
+        let Role::Notifier(notifier) = &known.role else { return };
+        let due = notifier.progress.as_ref().and_then(Progress::due_at);
+        let next = due.map_or(known.expires_at, |due| due.min(known.expires_at));
+        self.arm(Due::Subscription(key), Some((next, Timer::Subscription)));
+    }
+
+    pub(in crate::endpoint) fn has_run_out(&self, key: SubscriptionKey, now: Instant) -> bool {
+        self.subscriptions.get(&key).is_some_and(|known| known.expires_at <= now)
+    }
+
+    fn contact_of(&self, key: SubscriptionKey) -> Contact {
+        let contact = match self.subscriptions.get(&key).map(|known| &known.place) {
+            Some(Place::Own(dialog)) => Some(dialog.contact.clone()),
+            Some(Place::Shared(call)) => {
+                let dialog = self.calls.get(call).and_then(|call| call.dialog.as_ref());
+                dialog.map(|dialog| dialog.contact.clone())
+            }
+            Some(Place::Asked { contact, .. }) => Some(contact.clone()),
+            None => None,
+        };
+        contact.unwrap_or(Contact { user: String::new(), is_focus: false })
+    }
+
+    /// The call whose dialog it shared is over: what waited there for its turn goes by itself.
+    pub(super) fn tell_again(&mut self, key: SubscriptionKey, now: Instant) {
+        let Some(known) = self.subscriptions.get_mut(&key) else { return };
+        let Role::Notifier(notifier) = &mut known.role else { return };
+        notifier.in_flight = false;
+        notifier.queue.clear();
+        known.ending = false;
+        if let Some(progress) = &mut notifier.progress {
+            progress.due = true;
+            progress.sent_at = None;
+        }
+        self.tell_progress(key, now);
+    }
+
     pub(super) fn notifier_timeout(&mut self, key: SubscriptionKey, now: Instant) {
-        if self.subscriptions.get(&key).is_some_and(|known| known.ending) {
+        let waits = self.progress_mut(key).is_some_and(|progress| progress.due);
+        if waits && !self.has_run_out(key, now) {
+            self.tell_progress(key, now);
+        } else if self.subscriptions.get(&key).is_some_and(|known| known.ending) {
             self.end_subscription(key, SubscriptionEnd::Expired);
         } else {
             // A last NOTIFY says that the time is over (RFC 6665 §4.2.1.4).

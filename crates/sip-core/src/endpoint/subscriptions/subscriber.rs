@@ -7,6 +7,7 @@ use super::{DEFAULT_EXPIRES, Package, Place, Role, Subscription, event_of};
 use crate::dialog::Dialog;
 use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
+use crate::endpoint::transfer::Asked;
 use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value};
 use crate::message::Headers;
 use crate::transaction::Timer;
@@ -41,6 +42,8 @@ pub(super) struct Subscriber {
     interval: Duration,
     /// A NOTIFY came: the subscription stands.
     notified: bool,
+    /// Of a REFER of ours.
+    pub(super) asked: Option<Asked>,
 }
 
 impl Subscriber {
@@ -96,7 +99,8 @@ impl Endpoint {
             });
             return key;
         };
-        let role = Role::Subscriber(Subscriber { interval: subscribe.expires, notified: false });
+        let role = Subscriber { interval: subscribe.expires, notified: false, asked: None };
+        let role = Role::Subscriber(role);
         if subscribe.in_dialog {
             let new = Subscription::new(Place::Shared(call), package, role, now);
             self.subscriptions.insert(key, new);
@@ -134,6 +138,33 @@ impl Endpoint {
         self.subscriptions.insert(key, Subscription::new(place, package, role, now));
         self.subscribe_sent(key, now);
         key
+    }
+
+    /// A REFER of ours begins a subscription.
+    pub(in crate::endpoint) fn begin_asked(
+        &mut self,
+        call: CallKey,
+        asked: Asked,
+        now: Instant,
+    ) -> SubscriptionKey {
+        let key = self.new_subscription_key();
+        let role = Subscriber { interval: DEFAULT_EXPIRES, notified: false, asked: Some(asked) };
+        let place = Place::Shared(call);
+        let new = Subscription::new(place, Package::Refer, Role::Subscriber(role), now);
+        self.subscriptions.insert(key, new);
+        key
+    }
+
+    pub(in crate::endpoint) fn asked_mut(&mut self, key: SubscriptionKey) -> Option<&mut Asked> {
+        match &mut self.subscriptions.get_mut(&key)?.role {
+            Role::Subscriber(subscriber) => subscriber.asked.as_mut(),
+            Role::Notifier(_) => None,
+        }
+    }
+
+    /// A REFER of ours makes no subscription after all.
+    pub(in crate::endpoint) fn end_asked(&mut self, key: SubscriptionKey) {
+        self.end_subscription(key, SubscriptionEnd::Unsubscribed);
     }
 
     /// A SUBSCRIBE goes out. Timer N runs from here: without a NOTIFY in this time there is no subscription (RFC 6665
@@ -283,12 +314,17 @@ impl Endpoint {
 
     fn notified(&mut self, key: SubscriptionKey, request: Request, now: Instant) {
         let state = request.headers.subscription_state();
-        self.emit(Event::Notified { subscription: key, request });
+        let over = state.as_ref().is_some_and(|state| state.state == "terminated");
+        if self.asked_mut(key).is_some() {
+            self.refer_notified(key, &request, over);
+        } else {
+            self.emit(Event::Notified { subscription: key, request });
+        }
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         let params = state.as_ref().map(|state| &state.params);
         let value = |name: &str| params.and_then(|params| params.value(name));
         let time = |name: &str| value(name)?.parse().ok().map(Duration::from_secs);
-        if state.as_ref().is_some_and(|state| state.state == "terminated") {
+        if over {
             let end = known.end_of_ours(SubscriptionEnd::Terminated {
                 reason: value("reason").map(str::to_ascii_lowercase),
                 retry_after: time("retry-after").map(|after| after.min(MAX_RETRY_AFTER)),
@@ -311,7 +347,9 @@ impl Endpoint {
     fn lasts(&mut self, key: SubscriptionKey, granted: Duration, now: Instant) {
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         known.expires_at = now + granted;
-        let refresh = now + granted.mul_f64(0.85);
+        // The news of a REFER are not asked for again.
+        let share = if known.package == Package::Refer { 1.0 } else { 0.85 };
+        let refresh = now + granted.mul_f64(share);
         self.arm(Due::Subscription(key), Some((refresh, Timer::Subscription)));
     }
 
