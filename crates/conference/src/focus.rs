@@ -267,7 +267,7 @@ impl Focus {
             SipEvent::Message { message, call, request, flow } => {
                 self.hear(message.id(), *call, request, flow, now);
             }
-            SipEvent::Progress { call, response } => {
+            SipEvent::Progress { call, response, .. } => {
                 if matches!(response.status.code(), 180 | 183)
                     && let Some(person) = self.legs.get(call).map(|leg| leg.person)
                 {

@@ -277,7 +277,7 @@ impl Member {
                 self.hear(message.id(), *call, request, flow, now)
             }
             SipEvent::Notified { subscription, request } => self.notified(*subscription, request),
-            SipEvent::Progress { call, response } if *call == own => {
+            SipEvent::Progress { call, response, .. } if *call == own => {
                 if matches!(response.status.code(), 180 | 183) {
                     self.change(PEER, |peer| peer.state = ParticipantState::Alerting);
                 }

@@ -5,6 +5,7 @@
 //! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665).
 
 mod calls;
+mod forks;
 mod in_dialog;
 mod incoming;
 mod outgoing;
@@ -178,6 +179,8 @@ struct ClientTransaction {
     challenged: Vec<responses::Challenged>,
     /// ACKs of the successes to an INVITE, by the tag of their To: each is acknowledged each time it comes.
     acks: Vec<(String, Flow, Bytes)>,
+    /// Early dialogs of an INVITE, by the tag of their To; kept to its end for the numbers of their requests.
+    forks: BTreeMap<String, forks::Fork>,
 }
 
 #[derive(Debug)]

@@ -21,7 +21,8 @@ pub enum Event {
     Answered {
         /// The key of the confirmed dialog.
         call: Confirmed,
-        /// The 2xx.
+        /// The 2xx; without a body of its own it has that of the reliable provisional response that answered (RFC 3262
+        /// §5).
         response: Response,
         /// The flow it came by.
         flow: Flow,
@@ -78,12 +79,17 @@ pub enum Event {
         /// The NOTIFY.
         request: Request,
     },
-    /// Progress of our INVITE: a 1xx other than 100.
+    /// Progress of our INVITE: a 1xx other than 100. Its body, where there is one, is early media's SDP answer.
     Progress {
         /// Which call.
         call: CallKey,
+        /// Which of the places that ring, each an early dialog (RFC 3261 §12.1): the tag of its To. `None` where it has
+        /// no tag.
+        fork: Option<String>,
         /// The provisional response.
         response: Response,
+        /// The flow it came by.
+        flow: Flow,
     },
     /// What became of a REFER of ours.
     ReferProgress {

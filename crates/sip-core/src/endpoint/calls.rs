@@ -109,6 +109,9 @@ impl Endpoint {
     pub(super) fn remove_call(&mut self, key: CallKey, now: Instant) {
         self.arm(Due::Call(key), None);
         let Some(mut call) = self.calls.remove(&key) else { return };
+        if let Phase::Calling { tx, .. } = &call.phase {
+            self.end_forks(*tx);
+        }
         if let Some(dialog) = &call.dialog {
             self.dialogs.remove(&dialog.id);
             self.note_ended(dialog.id.clone());

@@ -209,6 +209,10 @@ impl Endpoint {
     pub(super) fn handle_in_dialog(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
         let server = arrival.server;
         let Some(call) = self.calls.get_mut(&key) else { return };
+        if matches!(call.phase, Phase::Calling { .. }) {
+            self.handle_early(arrival, key, now);
+            return;
+        }
         let Some(dialog) = call.dialog.as_mut() else { return };
         let number = arrival.request.headers.cseq().map_or(0, |cseq| cseq.number);
         if !dialog.take_cseq(number) {

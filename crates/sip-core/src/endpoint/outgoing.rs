@@ -114,6 +114,7 @@ impl Endpoint {
             fallback: None,
             challenged: Vec::new(),
             acks: Vec::new(),
+            forks: std::collections::BTreeMap::new(),
         };
         self.clients.insert(id, client);
         self.arm_client(id);
@@ -130,7 +131,8 @@ impl Endpoint {
             self.note_early(key, &response);
             self.tell_referrer(key, response.status, now);
             if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
-                self.emit(Event::Progress { call: key, response });
+                let fork = self.note_fork(id, key, &response, flow);
+                self.emit(Event::Progress { call: key, fork, response, flow });
             }
             self.send_cancel(key, now);
         } else if response.status.is_success() {
@@ -184,6 +186,7 @@ impl Endpoint {
         };
         let way = Flow { connection: flow.connection.or(way.connection), ..way };
         let Some(mut dialog) = Dialog::as_client(&invite, response, way, contact) else { return };
+        let answer = self.inherit_fork(id, &mut dialog);
         let mut ack = dialog.request(Method::Ack, Some(number));
         copy_credentials(&invite, &mut ack);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
@@ -194,13 +197,14 @@ impl Endpoint {
             client.acks.push((tag, hop, ack));
         }
         if self.is_dialling(key) {
+            self.end_forks(id);
             self.confirm(key, Some(dialog));
             self.tell_referrer(key, response.status, now);
-            self.emit(Event::Answered {
-                call: Confirmed(key),
-                response: response.clone(),
-                flow: way,
-            });
+            let mut response = response.clone();
+            if let Some(answer) = answer.filter(|_| response.body.is_empty()) {
+                response.set_content(answer);
+            }
+            self.emit(Event::Answered { call: Confirmed(key), response, flow: way });
             self.send_next(key, now);
         } else {
             // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).

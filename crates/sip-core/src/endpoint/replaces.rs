@@ -32,7 +32,11 @@ impl Endpoint {
             local: LocalTag(replaces.to_tag.clone()),
             remote: RemoteTag(replaces.from_tag.clone()),
         };
-        if let Some(key) = self.dialogs.get(&id).copied() {
+        let rings = |key: &CallKey| {
+            let phase = self.calls.get(key).map(|call| &call.phase);
+            matches!(phase, Some(Phase::Calling { .. }))
+        };
+        if let Some(key) = self.dialogs.get(&id).copied().filter(|key| !rings(key)) {
             // Somebody has answered it: it is no early one any more.
             return if replaces.early_only { Err(StatusCode::BUSY_HERE) } else { Ok(Some(key)) };
         }

@@ -274,6 +274,7 @@ impl Endpoint {
             fallback,
             challenged: Vec::new(),
             acks: Vec::new(),
+            forks: std::collections::BTreeMap::new(),
         };
         self.clients.insert(id, client);
         self.arm_client(id);

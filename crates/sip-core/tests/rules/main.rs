@@ -10,6 +10,7 @@
 
 mod challenges;
 mod dialogs;
+mod forking;
 mod limits;
 mod notifier;
 mod refer;
