@@ -11,7 +11,7 @@ mod ends {
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -122,6 +122,28 @@ fn a_command_line_that_cannot_be_read_ends_with_2_and_what_cannot_start_with_1()
         assert!(lines[0]["reason"].as_str().unwrap().contains(words), "{printed}");
     }
     assert_eq!(run(&["help"]).status.code(), Some(0));
+}
+
+#[test]
+fn an_emergency_number_is_refused_with_a_notice_before_any_packet() {
+    let there = UdpSocket::bind(SocketAddr::new(IP, 0)).unwrap();
+    there.set_nonblocking(true).unwrap();
+    let address = there.local_addr().unwrap();
+    let words = "Parlour cannot make emergency calls. Use a phone.";
+    let typed = ["112".to_owned(), "urn:service:sos".to_owned(), format!("sip:911@{address}")];
+    let mut alice = start("Alice", &["host"]);
+    alice.ready();
+    for uri in &typed {
+        let output = run(&["join", uri, "--json", "--listen", "127.0.0.1:0", "--audio", "silence"]);
+        assert_eq!(output.status.code(), Some(1), "{uri}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let ended: Value = serde_json::from_str(printed.trim()).unwrap();
+        assert_eq!(ended, json!({"event": "ended", "reason": format!("{uri}: {words}")}));
+        alice.invite(uri);
+        let text = format!("{uri}: {words}");
+        alice.expect("notice", SOON, |event| event["text"] == text.as_str());
+    }
+    assert!(there.recv(&mut [0; 2000]).is_err(), "a datagram left");
 }
 
 #[test]

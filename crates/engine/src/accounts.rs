@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use sip_core::{AnyUri, NameAddr, Uri};
+use sip_core::{AnyUri, NameAddr, Uri, is_emergency, is_emergency_any, is_emergency_text};
 use thiserror::Error;
 
 use crate::{Settings, notice};
@@ -36,8 +36,6 @@ pub enum AddressError {
     Invalid,
 }
 
-const EMERGENCY: [&str; 5] = ["110", "112", "911", "999", "000"];
-
 /// Reads `sip:user@host`, `user@host`, `host`, `"Name" <sip:...>`; the name comes back where there is one.
 pub fn parse_target(text: &str) -> Result<(Uri, Option<String>), AddressError> {
     let text = text.trim();
@@ -49,6 +47,9 @@ pub fn parse_target(text: &str) -> Result<(Uri, Option<String>), AddressError> {
     }
     if text.contains('<') {
         let address = NameAddr::parse(text).map_err(|_| AddressError::Invalid)?;
+        if is_emergency_any(&address.uri) {
+            return Err(AddressError::Emergency);
+        }
         let AnyUri::Sip(uri) = address.uri else { return Err(AddressError::Invalid) };
         return check(uri).map(|uri| (uri, address.display));
     }
@@ -56,7 +57,7 @@ pub fn parse_target(text: &str) -> Result<(Uri, Option<String>), AddressError> {
     let digits: String =
         text.chars().filter(|c| !matches!(c, ' ' | '-' | '/' | '(' | ')')).collect();
     let bare = digits.trim_start_matches("tel:");
-    if EMERGENCY.contains(&bare) || lower.starts_with("urn:service:sos") {
+    if is_emergency_text(text) || asks_for_emergency(text) {
         return Err(AddressError::Emergency);
     }
     let is_number =
@@ -89,10 +90,16 @@ fn check(uri: Uri) -> Result<Uri, AddressError> {
     if uri.scheme == sip_core::Scheme::Sips {
         return Err(AddressError::Invalid);
     }
-    if uri.user.as_deref().is_some_and(|user| EMERGENCY.contains(&user)) {
-        return Err(AddressError::Emergency);
-    }
     Ok(uri)
+}
+
+/// Whether a SIP address, as somebody in a hurry types it, is one of an emergency service: this goes before every other
+/// fault, because it says what to do.
+fn asks_for_emergency(text: &str) -> bool {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    [text.clone(), format!("sip:{text}")]
+        .iter()
+        .any(|text| Uri::parse(text).is_ok_and(|uri| is_emergency(&uri)))
 }
 
 /// A user part made of a name: letters and digits in lower case; `parlour` where nothing is left.
@@ -143,9 +150,28 @@ mod tests {
     #[test]
     fn what_cannot_be_called_says_why() {
         assert_eq!(read("dave@@example.org"), Err(AddressError::TwoAts));
-        assert_eq!(read("112"), Err(AddressError::Emergency));
-        assert_eq!(read("sip:911@example.org"), Err(AddressError::Emergency));
-        assert_eq!(read("urn:service:sos"), Err(AddressError::Emergency));
+        for emergency in [
+            "112",
+            " 1 1 2 ",
+            "+112",
+            "17",
+            "tel:112",
+            "tel:1-1-2",
+            "sip:911@example.org",
+            "sips:911@example.org",
+            "112@example.org",
+            "1 1 2@example.org",
+            "sip:112@example.org;user=phone",
+            "sip:1 1 2@example.org;user=phone",
+            "\"Help\" <sip:112@example.org>",
+            "<tel:112>",
+            "<urn:service:sos.police>",
+            "sip:112@example.org?Priority=emergency",
+            "urn:service:sos",
+            "URN:service:sos.police",
+        ] {
+            assert_eq!(read(emergency), Err(AddressError::Emergency), "{emergency}");
+        }
         assert_eq!(read("+49 30 1234567"), Err(AddressError::NeedsAccount));
         assert_eq!(read("bob"), Err(AddressError::Invalid));
         assert_eq!(read("sip:a@b?Replaces=x"), Err(AddressError::Headers));

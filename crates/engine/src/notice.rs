@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::AddressError;
+
 pub(crate) fn no_engine(error: &dyn Display) -> String {
     format!("Parlour could not start its engine: {error}. Close other programs and start it again.")
 }
@@ -18,6 +20,10 @@ pub(crate) fn other_port(wished: u16, got: u16) -> String {
 
 pub(crate) fn not_found(host: &str) -> String {
     format!("Can't find {host}. Check the address or your network.")
+}
+
+pub(crate) fn emergency() -> String {
+    AddressError::Emergency.to_string()
 }
 
 pub(crate) fn no_sound(error: &dyn Display) -> String {

@@ -136,3 +136,48 @@ fn host_and_conference_cannot_share_an_address() {
         });
     }
 }
+
+#[test]
+fn no_packet_leaves_for_an_emergency_number_and_the_user_is_told() {
+    let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = there.local_addr().unwrap();
+    let by_tcp = std::net::TcpListener::bind(address).unwrap();
+    there.set_nonblocking(true).unwrap();
+    by_tcp.set_nonblocking(true).unwrap();
+    let alice = User::start("Alice");
+    let typed = [
+        "112".to_owned(),
+        "tel:911".to_owned(),
+        "urn:service:sos.police".to_owned(),
+        format!("sip:112@{address}"),
+        format!("sip:%31%31%32@{address};user=phone"),
+        format!("+1 1 2@{address}"),
+        format!("\"Help\" <sip:sos@{address};transport=tcp>"),
+    ];
+    let told = |event: &Event| match event {
+        Event::Ended { reason: text } | Event::Notice { text } => {
+            text.ends_with("Parlour cannot make emergency calls. Use a phone.").then_some(())
+        }
+        _ => None,
+    };
+    for uri in &typed {
+        let mark = alice.mark();
+        alice.wants(Command::Call { uri: uri.clone() });
+        alice.hears(uri, mark, told);
+    }
+    let mark = alice.mark();
+    alice.wants(Command::Host { subject: String::new(), invite: typed.to_vec() });
+    alice.hears("host", mark, told);
+    for uri in &typed {
+        let mark = alice.mark();
+        alice.wants(Command::Invite { uri: uri.clone() });
+        alice.hears(uri, mark, told);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(there.recv(&mut [0; 2000]).is_err(), "a datagram left");
+    assert!(by_tcp.accept().is_err(), "a connection was opened");
+    // What is not an emergency number does get there: the silence above was no accident.
+    alice.wants(Command::Invite { uri: format!("sip:1120@{address}") });
+    let arrived = || there.recv(&mut [0; 2000]).is_ok();
+    assert!(ends::user::within(Duration::from_secs(5), arrived), "nothing leaves at all");
+}

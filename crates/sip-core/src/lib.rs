@@ -8,12 +8,14 @@ pub mod message;
 pub mod sdp;
 
 mod dialog;
+mod emergency;
 mod endpoint;
 mod event;
 mod input;
 mod key;
 mod transaction;
 
+pub use emergency::{is_emergency, is_emergency_any, is_emergency_text};
 pub use endpoint::{
     Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Refer, Subscribe, Target, Timer,
     capabilities,

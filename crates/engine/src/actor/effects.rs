@@ -97,8 +97,13 @@ impl Actor {
                 }
             }
             SipAct::Dial { .. } => {
-                if let SipAct::Dial { target, .. } = &act {
+                if let SipAct::Dial { target, participant, .. } = &act {
                     let target = target.clone();
+                    if sip_core::is_emergency(&target) {
+                        let (participant, reason) = (*participant, notice::emergency());
+                        self.report(ToSession::DialFailed { participant, reason });
+                        return;
+                    }
                     self.look_up(target, Purpose::Dial { act: Box::new(act) });
                 }
             }
