@@ -30,6 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("cpal", &["media"]),
     ("ctrlc", &["cli"]),
     ("directories", &["engine", "app"]),
+    ("encoding_rs", &["conference"]),
     ("epaint_default_fonts", &["app"]),
     ("futures", &["engine", "app", "cli"]),
     ("hound", &["media"]),

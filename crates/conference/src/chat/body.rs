@@ -1,8 +1,11 @@
 //! Text out of the body of a MESSAGE (sip-chat §0.9, RFC 3428).
 
+use encoding_rs::{Encoding, UTF_8};
+use sip_core::message::MediaType;
 use sip_core::{Request, StatusCode};
 
 use super::MAX_TEXT;
+use super::cpim::{self, Opened};
 
 /// What a MESSAGE holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,9 +26,11 @@ pub enum Body {
 /// Types that are taken and shown to nobody.
 const SILENT: [&str; 2] = ["application/im-iscomposing+xml", "message/imdn+xml"];
 
+/// All that is taken, as a refusal says it.
+const ACCEPT: &str = "text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml";
+
 /// Reads the body of a MESSAGE, whoever it is for.
 pub fn read(request: &Request) -> Body {
-    let refuse = |status, headers| Body::Refused { status, headers };
     let encoding = request.headers.get("Content-Encoding").unwrap_or("identity");
     if !encoding.eq_ignore_ascii_case("identity") {
         let headers = vec![("Accept-Encoding", "identity".to_owned())];
@@ -35,6 +40,27 @@ pub fn read(request: &Request) -> Body {
         return Body::Nothing;
     }
     let kind = request.headers.content_type();
+    if !kind.as_ref().is_some_and(|kind| kind.is("message/cpim")) {
+        return read_content(kind, &request.body);
+    }
+    match cpim::open(request) {
+        Opened::Content(kind, content) if !content.is_empty() => read_content(kind, content),
+        Opened::Content(..) => Body::Nothing,
+        Opened::ForOthers => refuse(StatusCode::FORBIDDEN, Vec::new()),
+        Opened::Unknown => unsupported(),
+    }
+}
+
+fn refuse(status: StatusCode, headers: Vec<(&'static str, String)>) -> Body {
+    Body::Refused { status, headers }
+}
+
+fn unsupported() -> Body {
+    refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![("Accept", ACCEPT.to_owned())])
+}
+
+/// A content with its type; without one it is text.
+fn read_content(kind: Option<MediaType>, content: &[u8]) -> Body {
     let full =
         kind.as_ref().map_or_else(String::new, |kind| format!("{}/{}", kind.kind, kind.subtype));
     if SILENT.contains(&full.as_str()) {
@@ -42,24 +68,23 @@ pub fn read(request: &Request) -> Body {
     }
     let is_text = kind.as_ref().is_none_or(|kind| kind.kind == "text");
     if !is_text {
-        let headers = vec![("Accept", "text/plain".to_owned())];
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, headers);
+        return unsupported();
     }
-    if request.body.len() > MAX_TEXT {
+    if content.len() > MAX_TEXT {
         return refuse(StatusCode::REQUEST_ENTITY_TOO_LARGE, Vec::new());
     }
     let charset = kind.as_ref().and_then(|kind| kind.params.value("charset"));
-    let text = decode(&request.body, charset);
+    let text = decode(content, charset);
     if full == "text/html" { Body::Text(plain_of_html(&text)) } else { Body::Text(text) }
 }
 
-/// UTF-8 unless Latin-1 is declared or nothing else fits.
+/// As declared, with what does not fit replaced; UTF-8 where nothing is declared, Latin-1 where that does not fit.
 fn decode(bytes: &[u8], charset: Option<&str>) -> String {
     let latin = || bytes.iter().map(|byte| char::from(*byte)).collect();
-    match charset.map(str::to_ascii_lowercase).as_deref() {
-        Some("iso-8859-1" | "latin1" | "windows-1252") => latin(),
-        Some("utf-8" | "utf8") => String::from_utf8_lossy(bytes).into_owned(),
-        Some(_) | None => std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned),
+    match charset.and_then(|charset| Encoding::for_label_no_replacement(charset.as_bytes())) {
+        Some(encoding) if encoding == UTF_8 => String::from_utf8_lossy(bytes).into_owned(),
+        Some(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+        None => std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned),
     }
 }
 
@@ -110,7 +135,14 @@ mod tests {
     use super::*;
 
     fn read_as(kind: &str, body: &[u8]) -> Body {
+        read_with(kind, "", body)
+    }
+
+    fn read_with(kind: &str, encoding: &str, body: &[u8]) -> Body {
         let mut headers = Headers::default();
+        if !encoding.is_empty() {
+            headers.push("Content-Encoding", encoding);
+        }
         if !kind.is_empty() {
             headers.push("Content-Type", kind);
         }
@@ -119,15 +151,93 @@ mod tests {
     }
 
     #[test]
-    fn text_is_kept_byte_for_byte_and_charsets_are_read() {
+    fn ms1_plain_text_is_kept_byte_for_byte() {
         let text = "a  b\t\r\n\n €\n";
         assert_eq!(read_as("text/plain;charset=UTF-8", text.as_bytes()), Body::Text(text.into()));
-        assert_eq!(read_as("", b"x"), Body::Text("x".into()));
-        assert_eq!(read_as("text/plain", b"caf\xe9"), Body::Text("café".into()));
     }
 
     #[test]
-    fn typing_marks_reports_and_empty_bodies_are_taken_and_shown_to_nobody() {
+    fn ms1_an_envelope_of_cpim_is_opened_where_it_is_for_whom_the_request_is() {
+        let mime =
+            "Content-Type: text/plain; charset=utf-8\r\nContent-ID: <1@x>\r\n\r\nh\u{e9}\r\n";
+        let heads = [
+            "From: Bob <im:bob@x>\r\nDateTime: 2026-01-01T00:00:00Z\r\n\r\n",
+            "From: <sip:eve@x>\r\nTo: Me <sip:a@b>\r\nSubject: s\r\n\r\n",
+            // Without the blank line, as some write it.
+            "From: <sip:eve@x>\r\n",
+            "\r\n",
+        ];
+        for head in heads {
+            let body = format!("{head}{mime}");
+            let expected = Body::Text("h\u{e9}\r\n".into());
+            assert_eq!(read_as("message/cpim", body.as_bytes()), expected, "{head}");
+            let lf = body.replace("\r\n", "\n");
+            assert_eq!(read_as("Message/CPIM", lf.as_bytes()), Body::Text("h\u{e9}\n".into()));
+        }
+        let refused = |head: &str| match read_as("message/cpim", format!("{head}{mime}").as_bytes())
+        {
+            Body::Refused { status, .. } => status.code(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused("To: <sip:c@b>\r\n\r\n"), 403, "for somebody else");
+        assert_eq!(refused("To: <sip:a@b>\r\nTo: <sip:c@b>\r\n\r\n"), 403);
+        assert_eq!(refused("cc: <sip:a@b>\r\n\r\n"), 403);
+        assert_eq!(refused("Require: imdn.x\r\n\r\n"), 415);
+        assert_eq!(refused("no header\r\n\r\n"), 415);
+        for kind in ["image/png", "message/cpim"] {
+            let body = format!("From: <sip:e@x>\r\n\r\nContent-Type: {kind}\r\n\r\nx");
+            let Body::Refused { status, .. } = read_as("message/cpim", body.as_bytes()) else {
+                panic!("{kind}")
+            };
+            assert_eq!(status.code(), 415);
+        }
+        let whole = format!("{}{mime}", heads[1]);
+        for length in 0..whole.len() {
+            read_as("message/cpim", &whole.as_bytes()[..length]);
+        }
+    }
+
+    #[test]
+    fn ms14_charsets_are_read_as_declared_and_guessed_where_not() {
+        let cases: [(&str, &[u8], &str); 10] = [
+            ("text/plain", "h\u{e9}".as_bytes(), "h\u{e9}"),
+            ("text/plain", b"h\xe9", "h\u{e9}"),
+            ("text/plain;charset=utf-8", b"h\xe9!", "h\u{fffd}!"),
+            ("text/plain;charset=\"UTF-8\"", "\u{20ac}".as_bytes(), "\u{20ac}"),
+            ("text/plain; charset=iso-8859-1", b"h\xe9", "h\u{e9}"),
+            ("text/plain;charset=ISO-8859-15", b"\xa4", "\u{20ac}"),
+            ("text/plain;charset=windows-1251", b"\xcf\xf0", "\u{41f}\u{440}"),
+            ("text/plain;charset=Shift_JIS", b"\x93\xfa", "\u{65e5}"),
+            ("text/plain;charset=utf-16le", b"h\0\xe9\0", "h\u{e9}"),
+            ("text/plain;charset=x-nobody", b"h\xe9", "h\u{e9}"),
+        ];
+        for (kind, bytes, expected) in cases {
+            assert_eq!(read_as(kind, bytes), Body::Text(expected.into()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn ms15_a_coding_that_is_not_known_is_415_with_those_that_are() {
+        for coding in ["deflate", "gzip", "identity, gzip"] {
+            let Body::Refused { status, headers } = read_with("text/plain", coding, b"x") else {
+                panic!("{coding}")
+            };
+            assert_eq!(status.code(), 415);
+            assert_eq!(headers, [("Accept-Encoding", "identity".to_owned())]);
+        }
+        assert_eq!(read_with("text/plain", "Identity", b"x"), Body::Text("x".into()));
+    }
+
+    #[test]
+    fn ms26_nothing_is_taken_and_shown_to_nobody_and_what_has_no_type_is_text() {
+        for kind in ["", "text/plain", "image/png", "message/cpim"] {
+            assert_eq!(read_as(kind, b""), Body::Nothing, "{kind}");
+        }
+        assert_eq!(read_as("", b"x"), Body::Text("x".into()));
+    }
+
+    #[test]
+    fn ms13_typing_marks_reports_and_empty_bodies_are_taken_and_shown_to_nobody() {
         for kind in ["application/im-iscomposing+xml", "message/imdn+xml"] {
             assert_eq!(read_as(kind, b"<x/>"), Body::Nothing);
         }
@@ -141,9 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn other_types_are_415_with_accept_and_too_long_is_413() {
+    fn ms13_other_types_are_415_with_accept_and_too_long_is_413() {
         let Body::Refused { status, headers } = read_as("image/png", b"x") else { panic!() };
-        assert_eq!((status.code(), headers[0].0), (415, "Accept"));
+        assert_eq!(status.code(), 415);
+        let accept =
+            "text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml".to_owned();
+        assert_eq!(headers, [("Accept", accept)]);
         let Body::Refused { status, .. } = read_as("text/plain", &[b'x'; MAX_TEXT + 1]) else {
             panic!()
         };
