@@ -14,6 +14,7 @@ use sip_core::{
 };
 use time::OffsetDateTime;
 
+use crate::chat::answer::TextType;
 use crate::chat::limits::{self, SenderLimit};
 use crate::chat::quirks::{Quirks, Way};
 use crate::chat::whole::Joiner;
@@ -83,6 +84,8 @@ struct Leg {
     way: Way,
     tried_other_way: bool,
     unsupported: bool,
+    /// Learnt from its answers.
+    text_type: TextType,
     ever_accepted: bool,
     told: bool,
     limit: usize,

@@ -12,6 +12,7 @@ use sip_core::{
     RequestId, SubscriptionKey, Uri,
 };
 
+use crate::chat::answer::TextType;
 use crate::chat::whole::Joiner;
 use crate::chat::{MAX_TEXT, quirks};
 use crate::focus::entity_of;
@@ -102,6 +103,8 @@ pub struct Member {
     in_flight: Option<(Token, Option<RequestId>)>,
     gathering: Option<Gathering>,
     texts: BTreeMap<MessageId, Said>,
+    /// Learnt from the peer's answers.
+    text_type: TextType,
 }
 
 impl std::fmt::Debug for Member {
@@ -162,6 +165,7 @@ impl Member {
             in_flight: None,
             gathering: None,
             texts: BTreeMap::new(),
+            text_type: TextType::default(),
         };
         if let Some((request, flow)) = invited {
             member.flow = Some(flow);

@@ -60,6 +60,8 @@ pub enum TextAnswer {
     Status(u16),
     /// Not at all.
     Silence,
+    /// With 415 and this Accept unless the type is that one, to the letter.
+    Only(&'static str),
 }
 
 /// A MESSAGE that came.
@@ -175,6 +177,10 @@ impl Phone {
             TextAnswer::Status(200..300) => {
                 self.texts.iter().map(|text| text.text.as_str()).collect()
             }
+            TextAnswer::Only(kind) => {
+                let shown = self.texts.iter().filter(|text| text.content_type == kind);
+                shown.map(|text| text.text.as_str()).collect()
+            }
             TextAnswer::Status(_) | TextAnswer::Silence => Vec::new(),
         }
     }
@@ -288,6 +294,17 @@ impl Phone {
                 self.shell.endpoint.respond(message, status, &[], self.shell.now.monotonic);
             }
             TextAnswer::Silence => drop(message),
+            TextAnswer::Only(kind) => {
+                let fits = self.texts.last().is_some_and(|text| text.content_type == kind);
+                let (status, accept) = if fits {
+                    (StatusCode::OK, None)
+                } else {
+                    (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some(("Accept", kind.to_owned())))
+                };
+                let headers: Vec<_> = accept.into_iter().collect();
+                let now = self.shell.now.monotonic;
+                self.shell.endpoint.respond(message, status, &headers, now);
+            }
         }
     }
 }

@@ -109,3 +109,51 @@ fn a_line_is_sent_again_only_to_whom_it_failed() {
         |event: &Event| matches!(event, Event::Notice { text } if text.contains("not failed"));
     assert!(room.net.at(room.host).events().iter().any(told));
 }
+
+#[test]
+fn ms11_whatever_a_phone_answers_a_text_counts_as_taken_never_as_read() {
+    for status in [200, 202, 299] {
+        let mut room = room(47, TextAnswer::Status(status));
+        room.net.act(room.host, |host| host.say("r", "hello"));
+        room.net.run_for(Duration::from_secs(5));
+        let states: Vec<_> = room.net.at(room.host).deliveries().map(|one| one.state).collect();
+        assert_eq!(states.iter().filter(|one| **one == DeliveryState::Accepted).count(), 3);
+        assert!(!states.contains(&DeliveryState::Delivered), "{status}: {states:?}");
+    }
+}
+
+#[test]
+fn ms12_a_text_refused_with_415_goes_again_in_a_type_that_is_accepted_and_so_do_the_next() {
+    let mut room = room(48, TextAnswer::Only("text/plain"));
+    let [bob, carol, _] = room.phones[..] else { panic!("three phones") };
+    for text in ["one", "two"] {
+        room.net.act(room.host, |host| host.say("r", text));
+        room.net.run_for(Duration::from_secs(5));
+    }
+    let kinds = |room: &Room, phone: testkit::Node<testkit::Phone>| -> Vec<(String, String)> {
+        let texts = room.net.at(phone).texts().iter();
+        texts.map(|text| (text.content_type.clone(), text.text.clone())).collect()
+    };
+    let line = |kind: &str, text: &str| (kind.to_owned(), text.to_owned());
+    let first = line("text/plain;charset=UTF-8", "Alice: one");
+    let rest = [line("text/plain", "Alice: one"), line("text/plain", "Alice: two")];
+    let expected: Vec<_> = [first].into_iter().chain(rest).collect();
+    assert_eq!(kinds(&room, carol), expected);
+    assert_eq!(kinds(&room, bob).len(), 2, "who takes them gets each once");
+    let host = room.net.at(room.host);
+    let failed = |state| matches!(state, DeliveryState::Failed | DeliveryState::Unsupported);
+    assert!(!host.deliveries().any(|one| failed(one.state)));
+}
+
+#[test]
+fn ms12_a_phone_whose_accept_names_nothing_we_have_is_not_asked_again() {
+    let mut room = room(49, TextAnswer::Only("application/json"));
+    let carol = room.phones[1];
+    for text in ["one", "two"] {
+        room.net.act(room.host, |host| host.say("r", text));
+        room.net.run_for(Duration::from_secs(5));
+    }
+    // In the dialog and outside of it, once each.
+    assert_eq!(room.net.at(carol).texts().len(), 2);
+    assert_eq!(carols_ability(&room), ChatAbility::No);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_core::Outcome;
+use sip_core::{Content, Outcome};
 
 use super::quirks::Quirks;
 
@@ -44,6 +44,35 @@ pub(crate) fn read(outcome: &Outcome, quirks: &Quirks) -> Next {
         480 | 486 | 491 | 503 => Next::Retry(retry_after.unwrap_or(Duration::from_secs(60)), code),
         404 | 408 | 410 | 416 | 481..=485 | 502 | 604 => Next::Probe(Some(code)),
         _ => Next::Failed(Some(code)),
+    }
+}
+
+/// How the type of a text is said to a phone. Some take none with a parameter.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum TextType {
+    /// `text/plain;charset=UTF-8`
+    #[default]
+    WithCharset,
+    /// `text/plain`
+    Bare,
+}
+
+impl TextType {
+    pub(crate) fn content(self, text: &str) -> Content {
+        match self {
+            Self::WithCharset => Content::text(text),
+            Self::Bare => Content::new("text/plain", text.as_bytes().to_vec()),
+        }
+    }
+
+    /// The type to send the same text in once more, after this outcome: one of those in its Accept (RFC 3261 §8.1.3.5).
+    pub(crate) fn instead(self, outcome: &Outcome) -> Option<Self> {
+        let Outcome::Answered(response) = outcome else { return None };
+        let accept = response.headers.accept().unwrap_or_default();
+        let plain =
+            accept.iter().any(|kind| matches!(kind.as_str(), "text/plain" | "text/*" | "*/*"));
+        let asks = response.status.code() == 415 && plain && self == Self::WithCharset;
+        asks.then_some(Self::Bare)
     }
 }
 

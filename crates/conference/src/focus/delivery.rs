@@ -1,10 +1,10 @@
 //! Texts on their way to a leg: one queue a leg, one text in flight, parts in a row, and what the answers mean
 //! (sip-chat §3.4, §3.8, §3.9).
 
-use sip_core::{CallKey, Content, Flow, Headers, Method, NameAddr, Outcome, Uri};
+use sip_core::{CallKey, Flow, Headers, Method, NameAddr, Outcome, Uri};
 
 use super::{Focus, Leg};
-use crate::chat::answer::{self, Next};
+use crate::chat::answer::{self, Next, TextType};
 use crate::chat::form::Author;
 use crate::chat::parts;
 use crate::chat::quirks::{self, Quirks, Way};
@@ -85,6 +85,7 @@ impl Leg {
             way: Way::InDialog,
             tried_other_way: false,
             unsupported: false,
+            text_type: TextType::default(),
             ever_accepted: false,
             told: false,
             limit: usize::MAX,
@@ -402,13 +403,13 @@ impl Focus {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.tokens.insert(token, call);
-        let content =
-            Content::text(queued.parts.get(queued.next).map_or("", |part| part.formed.as_str()));
         let author = queued.written.author.clone();
         let subject = self.settings.subject.clone();
         let display = author.as_ref().map(|name| format!("{name} ({subject})"));
         let conference = self.settings.conference.clone();
         let Some(leg) = self.legs.get_mut(&call) else { return };
+        let text = queued.parts.get(queued.next).map_or("", |part| part.formed.as_str());
+        let content = leg.text_type.content(text);
         let act = match leg.way {
             Way::InDialog => SipAct::Message { token, call, from_display: display, content },
             Way::OutOfDialog => {
@@ -442,6 +443,11 @@ impl Focus {
 
     fn text_answered(&mut self, call: CallKey, mut queued: Queued, outcome: &Outcome, now: Now) {
         let Some(leg) = self.legs.get_mut(&call) else { return };
+        if let Some(instead) = leg.text_type.instead(outcome) {
+            leg.text_type = instead;
+            self.send_part(call, queued);
+            return;
+        }
         match answer::read(outcome, &leg.quirks) {
             Next::Accepted => {
                 leg.ever_accepted = true;

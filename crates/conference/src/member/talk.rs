@@ -1,7 +1,7 @@
 //! Texts of a participant: his own to the peer, one at a time; the peer's to him, with their authors given back where the
 //! peer is a focus (sip-chat §3.4, §3.8, §3.9).
 
-use sip_core::{CallKey, Content, Flow, Outcome, Request, RequestId, StatusCode};
+use sip_core::{CallKey, Flow, Outcome, Request, RequestId, StatusCode};
 
 use super::{
     Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, Said,
@@ -149,7 +149,7 @@ impl Member {
         else {
             return;
         };
-        let content = Content::text(text);
+        let content = self.text_type.content(text);
         self.next_token += 1;
         let token = Token(self.next_token);
         self.in_flight = Some((token, None));
@@ -167,6 +167,11 @@ impl Member {
 
     pub(super) fn text_finished(&mut self, outcome: &Outcome) {
         self.in_flight = None;
+        if let Some(instead) = self.text_type.instead(outcome) {
+            self.text_type = instead;
+            self.send_next();
+            return;
+        }
         let Some(outgoing) = self.queue.front_mut() else { return };
         let code = match outcome {
             Outcome::Answered(response) => Some(response.status),

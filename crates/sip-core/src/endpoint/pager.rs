@@ -86,7 +86,8 @@ impl Endpoint {
         headers.push("Content-Type", &message.content.content_type);
         let uri = message.target.into();
         let request = Request { method: Method::Message, uri, headers, body: message.content.body };
-        self.start_client(request, message.flow, Owner::Pager(id), now);
+        let flow = self.stream_to(message.flow).unwrap_or(message.flow);
+        self.start_client(request, flow, Owner::Pager(id), now);
     }
 
     pub(super) fn pager_finished(&mut self, id: RequestId, finish: Finish, now: Instant) {

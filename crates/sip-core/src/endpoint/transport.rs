@@ -199,6 +199,13 @@ impl Endpoint {
         }
     }
 
+    /// A stream to this peer that stands: a text prefers it to datagrams (RFC 3428 §8).
+    pub(super) fn stream_to(&self, flow: Flow) -> Option<Flow> {
+        let mut known = self.connections.values();
+        let found = known.find(|known| known.open && known.flow.remote == flow.remote)?;
+        Some(Flow { local: flow.local, ..found.flow })
+    }
+
     /// Bytes on their way: by datagram, by an open connection, or by one that is opened now.
     pub(super) fn transmit(&mut self, flow: Flow, contents: Bytes) {
         self.transmit_by(flow, contents);

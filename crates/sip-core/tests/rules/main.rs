@@ -12,6 +12,7 @@ mod challenges;
 mod dialogs;
 mod forking;
 mod limits;
+mod messages;
 mod notifier;
 mod refer;
 mod replaces;
