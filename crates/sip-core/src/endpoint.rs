@@ -12,6 +12,7 @@ mod outgoing;
 mod pager;
 mod refer;
 mod reinvite;
+mod reliable;
 mod replaces;
 mod requests;
 mod responses;
@@ -51,14 +52,24 @@ use transport::Connection;
 /// compares them with what is dispatched.
 pub mod capabilities {
     /// Methods that are understood.
-    pub const ALLOW: &[&str] =
-        &["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER"];
+    pub const ALLOW: &[&str] = &[
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "MESSAGE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "PRACK",
+        "REFER",
+    ];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];
     /// Event packages that can be subscribed to.
     pub const ALLOW_EVENTS: &[&str] = &["conference", "refer"];
     /// Option tags of extensions.
-    pub const SUPPORTED: &[&str] = &["norefersub", "replaces"];
+    pub const SUPPORTED: &[&str] = &["100rel", "norefersub", "replaces"];
 }
 
 /// The most transactions at a time; beyond that requests are refused and forgotten.
@@ -125,6 +136,7 @@ enum Due {
     Call(CallKey),
     Client(u64),
     Pending(RequestId),
+    Reliable(CallKey),
     Server(u64),
     Subscription(SubscriptionKey),
 }
@@ -151,6 +163,11 @@ enum Owner {
         call: Option<CallKey>,
     },
     Pager(RequestId),
+    /// For the early dialog with this tag of the INVITE `tx`.
+    Prack {
+        tx: u64,
+        tag: String,
+    },
     Refer {
         subscription: SubscriptionKey,
         call: CallKey,
@@ -368,6 +385,7 @@ impl Endpoint {
                 Due::Call(key) => self.call_timeout(key, now),
                 Due::Client(id) => self.client_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
+                Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
                 Due::Subscription(key) => self.subscription_timeout(key, now),
             }

@@ -35,6 +35,8 @@ pub enum Timer {
     Ringing,
     /// A MESSAGE or a SUBSCRIBE that its user left unanswered.
     Unanswered,
+    /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).
+    Provisional,
     /// A subscription's refresh or end.
     Subscription,
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::in_dialog::Queued;
 use super::refer::Transfer;
 use super::reinvite::{OurReinvite, WaitingReinvite};
+use super::reliable::Reliable;
 use super::{Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::transaction::{Backoff, Timer};
@@ -62,6 +63,10 @@ pub(super) struct Call {
     /// Their re-INVITE that is not answered or not acknowledged.
     pub(super) their_reinvite: Option<TheirReinvite>,
     pub(super) transfer: Transfer,
+    /// Our last reliable provisional response.
+    pub(super) reliable: Option<Reliable>,
+    /// The CSeq of their INVITE.
+    pub(super) invite_cseq: Option<u32>,
 }
 
 /// A re-INVITE of the peer.
@@ -91,6 +96,8 @@ impl Call {
             waiting_reinvite: None,
             their_reinvite: None,
             transfer: Transfer::default(),
+            reliable: None,
+            invite_cseq: None,
         }
     }
 }
@@ -108,6 +115,7 @@ impl Endpoint {
 
     pub(super) fn remove_call(&mut self, key: CallKey, now: Instant) {
         self.arm(Due::Call(key), None);
+        self.arm(Due::Reliable(key), None);
         let Some(mut call) = self.calls.remove(&key) else { return };
         if let Phase::Calling { tx, .. } = &call.phase {
             self.end_forks(*tx);
@@ -185,7 +193,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else { return };
         match &mut call.phase {
             Phase::Calling { .. } => {}
-            Phase::Incoming { server, request, ringing, ring_at, until, .. } => {
+            Phase::Incoming { request, ringing, ring_at, until, .. } => {
                 if *until <= now {
                     // Either the caller said how long it is worth (RFC 3261 §13.3.1), or nobody was here.
                     let status = match request.headers.expires() {
@@ -198,10 +206,10 @@ impl Endpoint {
                 }
                 *ring_at = now + RING_AGAIN;
                 let next = (*ring_at).min(*until);
-                let again = ringing.clone().map(|response| (*server, response));
+                let again = ringing.clone();
                 self.arm(Due::Call(key), Some((next, Timer::Ringing)));
-                if let Some((server, response)) = again {
-                    self.respond_with(server, response, now);
+                if let Some(response) = again {
+                    self.send_ringing(key, response, now);
                 }
             }
             Phase::AwaitingAck { success, back, repeat, until, .. } => {
@@ -254,6 +262,7 @@ impl Endpoint {
             | Owner::Refer { call, .. }
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
+            Owner::Prack { tx, tag } => return self.next_early_cseq(*tx, tag, sent),
             Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
                 *call
             }
@@ -295,7 +304,8 @@ impl Endpoint {
             | Owner::Cancel
             | Owner::InDialog { .. }
             | Owner::Notify { .. }
-            | Owner::Pager(_) => {}
+            | Owner::Pager(_)
+            | Owner::Prack { .. } => {}
         }
     }
 }

@@ -15,6 +15,8 @@ const MAX_FORKS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Fork {
     pub(super) dialog: Dialog,
+    /// The RSeq that was acknowledged last (RFC 3262 §4).
+    pub(super) rseq: Option<u32>,
     /// The answer to our offer, once a reliable response brought it.
     pub(super) answer: Option<Content>,
 }
@@ -44,7 +46,7 @@ impl Endpoint {
         let way = Flow { connection: flow.connection.or(client.flow.connection), ..client.flow };
         if let Some(dialog) = Dialog::as_client(&client.request, response, way, contact) {
             self.dialogs.insert(dialog.id.clone(), key);
-            client.forks.insert(tag.clone(), Fork { dialog, answer: None });
+            client.forks.insert(tag.clone(), Fork { dialog, rseq: None, answer: None });
         }
         Some(tag)
     }

@@ -38,6 +38,7 @@ impl Queued {
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
+            | Owner::Prack { .. }
             | Owner::Reinvite { .. } => false,
         }
     }
@@ -113,6 +114,7 @@ impl Endpoint {
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
+            | Owner::Prack { .. }
             | Owner::Reinvite { .. } => self.unsent(key, queued.request),
         }
     }
@@ -165,6 +167,7 @@ impl Endpoint {
             | Owner::Invite(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
+            | Owner::Prack { .. }
             | Owner::Reinvite { .. } => None,
         };
         let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
@@ -213,6 +216,7 @@ impl Endpoint {
             self.handle_early(arrival, key, now);
             return;
         }
+        let rings = matches!(call.phase, Phase::Incoming { .. });
         let Some(dialog) = call.dialog.as_mut() else { return };
         let number = arrival.request.headers.cseq().map_or(0, |cseq| cseq.number);
         if !dialog.take_cseq(number) {
@@ -226,18 +230,22 @@ impl Endpoint {
         {
             dialog.flow = arrival.flow;
         }
+        if rings {
+            self.handle_while_ringing(arrival, key, now);
+            return;
+        }
         match arrival.request.method {
             Method::Bye => self.handle_bye(arrival, key, now),
             Method::Invite => self.handle_reinvite(arrival, key, now),
             Method::Message => self.hand_over_message(arrival, Some(key), now),
             Method::Options => self.answer_options_in_dialog(&arrival, key, now),
+            Method::Prack => self.handle_prack(arrival, key, now),
             Method::Refer => self.handle_refer(arrival, Some(key), now),
             Method::Subscribe => self.handle_subscribe(arrival, Some(key), now),
             Method::Ack
             | Method::Cancel
             | Method::Info
             | Method::Notify
-            | Method::Prack
             | Method::Publish
             | Method::Register
             | Method::Update

@@ -50,6 +50,7 @@ impl Endpoint {
             until,
         };
         let mut call = Call::new(phase, None);
+        call.invite_cseq = request.headers.cseq().ok().map(|cseq| cseq.number);
         call.transfer.replaces = replaces.map(|old| (old, false));
         self.calls.insert(key, call);
         self.arm(Due::Call(key), Some((until, Timer::Ringing)));
@@ -59,8 +60,7 @@ impl Endpoint {
     /// 180. Repeated every minute until the call is answered.
     pub fn ring(&mut self, call: &Incoming, contact: &Contact, now: Instant) {
         let Some(known) = self.calls.get_mut(&call.0) else { return };
-        let Phase::Incoming { server, request, flow, ringing, ring_at, until, .. } =
-            &mut known.phase
+        let Phase::Incoming { request, flow, ringing, ring_at, until, .. } = &mut known.phase
         else {
             return;
         };
@@ -70,9 +70,9 @@ impl Endpoint {
         *ringing = Some(response.clone());
         *ring_at = now + RING_AGAIN;
         let next = (*ring_at).min(*until);
-        let server = *server;
+        self.begin_early(call.0, contact);
         self.arm(Due::Call(call.0), Some((next, Timer::Ringing)));
-        self.respond_with(server, response, now);
+        self.send_ringing(call.0, response, now);
     }
 
     /// 200 with the SDP answer, or with our offer where the INVITE had none. Repeated until the ACK comes.
@@ -99,11 +99,16 @@ impl Endpoint {
         response.headers.push("Contact", contact_value(&contact, &flow));
         Self::write_capabilities(&mut response.headers);
         self.write_agent(&mut response.headers, "Server");
-        let dialog = Dialog::as_server(request, tag, flow, contact);
+        let mut dialog = Dialog::as_server(request, tag, flow, contact);
+        if let (Some(dialog), Some(early)) = (&mut dialog, &known.dialog) {
+            dialog.local_cseq = early.local_cseq;
+            dialog.remote_cseq = early.remote_cseq;
+        }
         response.set_content(answer);
         let success = response.to_bytes();
         let back = self.servers.get(&server).map_or(flow, |transaction| transaction.flow);
         self.respond_with(server, response, now);
+        self.arm(Due::Reliable(key), None);
         let until = now + self.times.patience();
         let repeat = Backoff::new(now, self.times.t1, Some(self.times.t2));
         if let Some(known) = self.calls.get_mut(&key) {

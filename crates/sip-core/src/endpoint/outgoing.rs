@@ -132,7 +132,9 @@ impl Endpoint {
             self.tell_referrer(key, response.status, now);
             if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
                 let fork = self.note_fork(id, key, &response, flow);
-                self.emit(Event::Progress { call: key, fork, response, flow });
+                if self.acknowledge(id, &response, now) {
+                    self.emit(Event::Progress { call: key, fork, response, flow });
+                }
             }
             self.send_cancel(key, now);
         } else if response.status.is_success() {

@@ -34,7 +34,7 @@ impl Endpoint {
         };
         let rings = |key: &CallKey| {
             let phase = self.calls.get(key).map(|call| &call.phase);
-            matches!(phase, Some(Phase::Calling { .. }))
+            matches!(phase, Some(Phase::Calling { .. } | Phase::Incoming { .. }))
         };
         if let Some(key) = self.dialogs.get(&id).copied().filter(|key| !rings(key)) {
             // Somebody has answered it: it is no early one any more.

@@ -75,7 +75,7 @@ impl Endpoint {
             }
             return None;
         }
-        if matches!(request.method, Method::Notify | Method::Bye) {
+        if matches!(request.method, Method::Notify | Method::Bye | Method::Prack) {
             return answer(StatusCode::NO_SUCH_CALL);
         }
         if self.served_by(request).is_none() {

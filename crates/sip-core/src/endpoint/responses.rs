@@ -103,7 +103,8 @@ impl Endpoint {
     /// Hands the end of a client transaction to the part that began it.
     fn finish(&mut self, id: u64, owner: Owner, finish: Finish, now: Instant) {
         match owner {
-            Owner::Bye | Owner::Cancel => {}
+            // An INVITE goes on whatever becomes of its PRACK.
+            Owner::Bye | Owner::Cancel | Owner::Prack { .. } => {}
             Owner::InDialog { call, request } => {
                 self.in_dialog_finished(call, request, finish, now)
             }
@@ -187,7 +188,7 @@ impl Endpoint {
     /// Whether anybody still waits for what a request brings: a cancelled INVITE must not go out again.
     fn is_wanted(&self, owner: &Owner) -> bool {
         match owner {
-            Owner::Bye | Owner::Pager(_) => true,
+            Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
             Owner::Cancel => false,
             Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => {
                 self.calls.contains_key(call)
