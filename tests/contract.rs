@@ -60,6 +60,10 @@ fn events_and_commands_are_those_of_the_contract() {
     alice.say("another");
     alice.expect("delivery", SOON, |event| event["state"] == "accepted");
     alice.expect("level", SOON, |_| true);
+    let bobs = alice.expect("participant", SOON, |event| event["name"] == "Bob");
+    alice
+        .command(&json!({"command": "transfer", "id": bobs["id"], "to": "sip:nobody@127.0.0.1:9"}));
+    bob.expect("referred", SOON, |event| event["to"] == "sip:nobody@127.0.0.1:9");
     for command in commands.keys().filter(|name| *name != "end") {
         alice.command(&json!({"command": command, "ref": format!("bare {command}")}));
         let answer = alice.expect("notice", SOON, |event| {

@@ -134,6 +134,9 @@ fn words(event: &Event) -> Option<String> {
             }
         }
         Event::Ready { uri, .. } => format!("[You are {uri}]"),
+        Event::Referred { name, to, .. } => {
+            format!("[{name} wants you to call {to} instead; only a script can do that]")
+        }
         Event::Refused { reason, .. } => format!("[not sent: {reason}]"),
         Event::Session { kind, subject, conference } => match kind {
             SessionKind::Call => format!("[Calling {subject}]"),
@@ -149,7 +152,8 @@ fn words(event: &Event) -> Option<String> {
         | Event::Line(_)
         | Event::Muted { .. }
         | Event::Participant(_)
-        | Event::PersonalText(_) => return None,
+        | Event::PersonalText(_)
+        | Event::ReferredGone { .. } => return None,
     })
 }
 

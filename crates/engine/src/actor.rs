@@ -6,6 +6,7 @@ mod commands;
 mod effects;
 mod events;
 mod lifetime;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::calls::Calls;
 use crate::journal::Journal;
 use crate::session::Session;
-use crate::{CallRecord, Command, Event, IncomingId, Levels, Settings, accounts, notice};
+use crate::{CallRecord, Command, Event, IncomingId, Levels, ReferId, Settings, accounts, notice};
 
 /// Levels are told at most this often.
 const LEVEL_TICK: Duration = Duration::from_millis(50);
@@ -41,6 +42,8 @@ struct Found {
 enum Purpose {
     /// A call of the user's.
     Call { target: Uri },
+    /// Whom the other wants us to call.
+    Referred { target: Uri, referred: transfer::Referred },
     /// A participant of the conference.
     Dial { act: Box<conference::SipAct> },
 }
@@ -93,6 +96,10 @@ struct Actor {
     /// Texts in reply to calls that were declined, by whom they are for.
     replies: BTreeMap<RequestId, String>,
     subscribes: BTreeMap<RequestId, PendingSubscribe>,
+    /// The wish of the other that the user has to decide on.
+    referred: Option<(ReferId, transfer::Referred)>,
+    /// Ours, by their requests.
+    transfers: BTreeMap<RequestId, transfer::Transfer>,
     found: mpsc::UnboundedSender<Found>,
     journal: Journal,
     own: NameAddr,
@@ -208,6 +215,8 @@ impl Actor {
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
             subscribes: BTreeMap::new(),
+            referred: None,
+            transfers: BTreeMap::new(),
             found,
             journal,
             own,

@@ -39,9 +39,27 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct IncomingId(pub u32);
 
+/// One wish of the other to move the call.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ReferId(pub u32);
+
+/// Where a call is moved to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TransferTo {
+    /// To an address, as in [`Command::Call`].
+    Address(String),
+    /// To another participant of the hosted conference, whose call ends with it.
+    Participant(ParticipantId),
+}
+
 /// What window and command line can ask for. One session (conference hosted, conference joined, or call) at a time.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// Call whom the other wants us to call; the present call ends with that.
+    AcceptRefer {
+        /// Which.
+        refer: ReferId,
+    },
     /// Answer a ringing call: it becomes the session. A running session ends first.
     Answer {
         /// Which.
@@ -88,6 +106,11 @@ pub enum Command {
         /// Muted.
         on: bool,
     },
+    /// Do not call whom the other wants us to call.
+    RefuseRefer {
+        /// Which.
+        refer: ReferId,
+    },
     /// Remove a participant, or give up calling him.
     Remove {
         /// Whom.
@@ -113,6 +136,13 @@ pub enum Command {
     SetName {
         /// The name.
         name: String,
+    },
+    /// Ask a participant's phone to call somebody else instead. Its call here ends once that worked.
+    Transfer {
+        /// Whose.
+        participant: ParticipantId,
+        /// Whom it is to call.
+        to: TransferTo,
     },
 }
 
@@ -229,6 +259,22 @@ pub enum Event {
         uri: String,
         /// Set where the wished port was taken: "Port 5060 is used by another program. Using 5062 instead."
         hint: Option<String>,
+    },
+    /// The other wants the call moved: that we call somebody else instead (RFC 3515).
+    Referred {
+        /// Which.
+        refer: ReferId,
+        /// The other's name.
+        name: String,
+        /// Whom to call.
+        to: String,
+        /// Who is said to want it; nothing proves that. Empty where nobody is named.
+        referred_by: String,
+    },
+    /// He wants it no more, or the call is over.
+    ReferredGone {
+        /// Which.
+        refer: ReferId,
     },
     /// A line of ours was refused; nothing was sent, the text is to be kept.
     Refused {

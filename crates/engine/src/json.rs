@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Command, DeliveryState, Event, Levels, Participant, ParticipantId, ParticipantState, Recipient,
+    ReferId, TransferTo,
 };
 
 /// Remembers what the lines of one session need.
@@ -57,6 +58,10 @@ impl Writer {
                 uri.clone_into(&mut self.own);
                 return None;
             }
+            Event::Referred { refer, name, to, referred_by } => json!({
+                "event": "referred", "id": refer.0, "name": name, "to": to, "referred_by": referred_by,
+            }),
+            Event::ReferredGone { refer } => json!({"event": "referred_gone", "id": refer.0}),
             Event::Refused { reference, reason } => {
                 json!({"event": "notice", "text": under(reference, reason), "ref": reference})
             }
@@ -174,6 +179,15 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
         },
         "invite" => Command::Invite { uri: raw.need("uri", "a uri")? },
         "remove" => Command::Remove { participant: ParticipantId(raw.need("id", "an id")?) },
+        "accept_refer" => Command::AcceptRefer { refer: ReferId(raw.need("id", "an id")?) },
+        "refuse_refer" => Command::RefuseRefer { refer: ReferId(raw.need("id", "an id")?) },
+        "transfer" => Command::Transfer {
+            participant: ParticipantId(raw.need("id", "an id")?),
+            to: match raw.may_have("with", "the id of a participant")? {
+                Some(other) => TransferTo::Participant(ParticipantId(other)),
+                None => TransferTo::Address(raw.need("to", "an address")?),
+            },
+        },
         "mute" => Command::Mute { on: raw.need("on", "on: true or false")? },
         "end" => return Ok(Wish::End),
         other => return Err(format!("There is no command {other:?}")),

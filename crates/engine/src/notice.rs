@@ -80,6 +80,29 @@ pub(crate) fn missed(name: &str) -> String {
     format!("{name} called while nobody could be asked, and heard that you are busy")
 }
 
+pub(crate) fn no_transfer() -> String {
+    "Nobody wants the call moved any more.".to_owned()
+}
+
+pub(crate) fn nobody_to_move() -> String {
+    "There is no call with this participant that could be moved.".to_owned()
+}
+
+pub(crate) fn transfer_declined(name: &str, to: &str) -> String {
+    format!("{name} wanted you to call {to} instead. Nobody was called; your call goes on.")
+}
+
+pub(crate) fn moved(name: &str) -> String {
+    format!("{name}'s call was moved.")
+}
+
+pub(crate) fn not_moved(name: &str, code: Option<u16>) -> String {
+    match code {
+        Some(code) => format!("{name}'s call was not moved. ({code})"),
+        None => format!("{name}'s phone did not say whether the call was moved."),
+    }
+}
+
 pub(crate) fn no_session() -> String {
     "There is no call at the moment.".to_owned()
 }

@@ -63,6 +63,11 @@ impl Window {
                     self.send(command);
                 }
             }
+            // Nobody is asked: the other hears that it was declined, and the user what he wanted.
+            Event::Referred { refer, .. } => {
+                self.send(Command::RefuseRefer { refer });
+            }
+            Event::ReferredGone { .. } => {}
             Event::Refused { reference, reason } => {
                 self.with(|session| session.screen.refused(&reference, reason))
             }

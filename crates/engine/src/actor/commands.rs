@@ -18,6 +18,7 @@ const CAPACITY: usize = 300;
 impl Actor {
     pub(super) fn command(&mut self, command: Command) {
         match command {
+            Command::AcceptRefer { refer } => self.decide_refer(refer, true),
             Command::AddToConference { incoming } => self.add_to_conference(incoming),
             Command::Answer { incoming } => self.answer(incoming),
             Command::Call { uri } => self.call(&uri),
@@ -27,6 +28,8 @@ impl Actor {
             Command::Invite { uri } => self.invite(&uri),
             Command::Leave => self.leave(),
             Command::Mute { on } => self.mute(on),
+            Command::RefuseRefer { refer } => self.decide_refer(refer, false),
+            Command::Transfer { participant, to } => self.transfer(participant, to),
             Command::Remove { participant } => match &mut self.session {
                 Some(session @ Session::Hosted(_)) => {
                     session.handle_command(conference::Command::Remove { participant });
@@ -167,17 +170,30 @@ impl Actor {
                     }
                 }
             }
+            Purpose::Referred { target: uri, referred } => {
+                self.call_referred(uri, &referred, target);
+            }
             Purpose::Dial { act } => self.dial_at(*act, target),
         }
     }
 
     fn call_at(&mut self, target: Uri, way: sip_core::ResolvedTarget) {
+        self.call_with(target, way, Vec::new());
+    }
+
+    /// Makes a call with further headers in its INVITE; `None` where there is no sound for it.
+    pub(super) fn call_with(
+        &mut self,
+        target: Uri,
+        way: sip_core::ResolvedTarget,
+        headers: Vec<(&'static str, String)>,
+    ) -> Option<sip_core::CallKey> {
         let made = first_offer(way.local.ip(), &mut self.rng);
         let (negotiator, sockets, offer) = match made {
             Ok(made) => made,
             Err(error) => {
                 self.tell(Event::Ended { reason: notice::no_sound(&error) });
-                return;
+                return None;
             }
         };
         let flow = self.flow(&target, way);
@@ -189,7 +205,7 @@ impl Actor {
             to: peer.clone(),
             contact: self.own_contact(),
             offer,
-            headers: Vec::new(),
+            headers,
         };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
@@ -204,6 +220,7 @@ impl Actor {
             dialled_by_us: true,
             invited: None,
         });
+        Some(call)
     }
 
     /// A session of two, until the other turns out to be a focus.

@@ -50,17 +50,21 @@ impl Actor {
                 self.stopped_ringing(call);
             }
             SipEvent::Completed { request, outcome, .. } => {
-                if let Some(name) = self.replies.remove(&request) {
+                if !self.transfer_answered(request, &outcome)
+                    && let Some(name) = self.replies.remove(&request)
+                {
                     self.replied(&name, &outcome);
                 }
             }
-            SipEvent::Notified { .. }
-            | SipEvent::Progress { .. }
-            | SipEvent::ReferProgress { .. } => {}
-            SipEvent::Referred { refer, .. } => {
-                self.endpoint.reject_refer(refer, Failure::DECLINE, Instant::now());
+            SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
+            SipEvent::ReferProgress { request, status, is_last, .. } => {
+                self.transfer_progress(request, status, is_last);
+            }
+            SipEvent::Referred { refer, call, refer_to, referred_by, .. } => {
+                self.referred(refer, call, refer_to, referred_by);
             }
             SipEvent::Ended { call, .. } | SipEvent::Rejected { call, .. } => {
+                self.referrer_gone(call);
                 self.calls.remove(call, self.sound.as_mut());
                 self.stopped_ringing(call);
             }

@@ -47,13 +47,21 @@ impl Actor {
 
     /// The session is over: everything that belonged to it goes. Calls that ring stay the user's to answer.
     pub(super) fn end_session(&mut self, reason: String) {
-        let Some(session) = self.session.take() else { return };
+        let session = self.session.take();
+        if session.is_some() {
+            self.close_session(session, &reason);
+            self.tell(Event::Ended { reason });
+        }
+    }
+
+    /// The same, where another takes its place at once and the user need not be told.
+    pub(super) fn close_session(&mut self, session: Option<Session>, reason: &str) {
         self.generation += 1;
-        if let Session::Hosted(focus) = &session {
+        if let Some(Session::Hosted(focus)) = &session {
             let user = focus.uri().user_unescaped().unwrap_or_default();
             self.endpoint.unserve(&user);
         }
-        self.write_story(&reason);
+        self.write_story(reason);
         for call in self.calls.ids() {
             if !self.rings_here(call) {
                 self.hang_up(call, None);
@@ -64,7 +72,6 @@ impl Actor {
             sound.stop();
         }
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels::default();
-        self.tell(Event::Ended { reason });
     }
 
     pub(super) fn begin_story(&mut self, kind: RecordKind, uri: String, name: String) {
