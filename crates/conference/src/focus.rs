@@ -295,7 +295,8 @@ impl Focus {
             SipEvent::Reinvited { call, request, .. } => {
                 self.reinvited(*call, &request.headers, now);
             }
-            SipEvent::Notified { .. }
+            SipEvent::Located { .. }
+            | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }
             | SipEvent::ReinviteAcked { .. } => {}

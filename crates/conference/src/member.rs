@@ -312,6 +312,7 @@ impl Member {
             | SipEvent::Cancelled { .. }
             | SipEvent::Ended { .. }
             | SipEvent::Invited { .. }
+            | SipEvent::Located { .. }
             | SipEvent::Progress { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }

@@ -27,8 +27,8 @@ pub(crate) fn tie_through<K: Copy>(
     is_routed: impl Fn(K) -> bool,
 ) -> Option<K> {
     let own = |leg: &&LegAddress<K>| match flow.transport {
-        Transport::Tcp => {
-            leg.flow.transport == Transport::Tcp && leg.flow.connection == flow.connection
+        Transport::Tcp | Transport::Tls => {
+            leg.flow.transport == flow.transport && leg.flow.connection == flow.connection
         }
         Transport::Udp => leg.flow.transport == Transport::Udp && leg.flow.remote == flow.remote,
     };

@@ -16,8 +16,8 @@ use media::io::{MediaEvent, Session as Sound};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sip_core::{
-    CallKey, DnsAnswer, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe,
-    Request, RequestId, Transport, Uri,
+    CallKey, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe, Request,
+    RequestId, Transport, Uri,
 };
 use sip_net::{BindError, Driver, Received};
 use tokio::sync::{Notify, mpsc};
@@ -30,12 +30,11 @@ use crate::{CallRecord, Command, Event, IncomingId, Levels, ReferId, Settings, a
 /// Levels are told at most this often.
 const LEVEL_TICK: Duration = Duration::from_millis(50);
 
-/// A host was looked up for a call.
-struct Found {
+/// A server that is looked for, for a call.
+struct LookUp {
     /// The generation it was asked in: the answer to a question of an earlier one is nobody's any more.
     generation: u64,
     purpose: Purpose,
-    answer: DnsAnswer,
 }
 
 /// What it was looked up for.
@@ -80,7 +79,7 @@ struct Actor {
     levels: Arc<Mutex<Levels>>,
     calls: Calls,
     session: Option<Session>,
-    /// Counts sessions and calls about to be made; see [`Found`].
+    /// Counts sessions and calls about to be made; see [`LookUp`].
     generation: u64,
     /// A call of the user's waits for the address of its host.
     looks_up: bool,
@@ -100,7 +99,7 @@ struct Actor {
     referred: Option<(ReferId, transfer::Referred)>,
     /// Ours, by their requests.
     transfers: BTreeMap<RequestId, transfer::Transfer>,
-    found: mpsc::UnboundedSender<Found>,
+    look_ups: BTreeMap<RequestId, LookUp>,
     journal: Journal,
     own: NameAddr,
     cname: String,
@@ -125,8 +124,7 @@ pub(crate) async fn run(
             return;
         }
     };
-    let (found, mut looked_up) = mpsc::unbounded_channel();
-    let mut actor = Actor::new(settings, driver, events, levels, found);
+    let mut actor = Actor::new(settings, driver, events, levels);
     actor.tell(Event::Ready { uri: actor.own.uri.to_string(), hint });
     let mut tick = tokio::time::interval(LEVEL_TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -141,7 +139,6 @@ pub(crate) async fn run(
                 Some(command) => actor.command(command),
                 None => break,
             },
-            Some(found) = looked_up.recv() => actor.looked_up(found),
             () = sleep_until(wake) => actor.timeout(),
             _ = tick.tick(), if actor.sound.is_some() => actor.tick(),
             () = quit.notified() => break,
@@ -183,7 +180,6 @@ impl Actor {
         driver: Driver,
         events: mpsc::UnboundedSender<Event>,
         levels: Arc<Mutex<Levels>>,
-        found: mpsc::UnboundedSender<Found>,
     ) -> Self {
         let mut rng = StdRng::from_os_rng();
         let seed = StdRng::from_rng(&mut rng);
@@ -217,7 +213,7 @@ impl Actor {
             subscribes: BTreeMap::new(),
             referred: None,
             transfers: BTreeMap::new(),
-            found,
+            look_ups: BTreeMap::new(),
             journal,
             own,
             cname,
@@ -265,6 +261,9 @@ impl Actor {
             Received::Stream { connection, contents } => {
                 Input::Stream { now, connection: *connection, contents }
             }
+            Received::Resolved { query, answer } => {
+                Input::Resolved { now, query: *query, answer: answer.clone() }
+            }
             Received::Unreachable { destination } => {
                 Input::Unreachable { now, destination: *destination }
             }
@@ -304,7 +303,7 @@ impl Actor {
                 Output::Close(connection) => self.driver.close(connection),
                 Output::Connect(connect) => self.driver.connect(&connect),
                 Output::Event(event) => self.waiting.push_back(event),
-                Output::Resolve(_) => {}
+                Output::Resolve(query) => self.driver.resolve(query),
                 Output::Timeout(_) => return,
                 Output::Transmit(transmit) => self.driver.send(&transmit),
             }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::endpoint::Contact;
 use crate::message::{AnyUri, Headers};
-use crate::{ConnectionId, Flow, Method, NameAddr, ParseError, Request, Response, Transport, Uri};
+use crate::{
+    ConnectionId, Flow, Method, NameAddr, ParseError, Request, Response, Scheme, Transport, Uri,
+};
 
 /// Our half of the dialog id.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -181,7 +183,15 @@ impl Dialog {
         }
         let hop =
             self.routes.first().and_then(|first| first.uri.as_sip()).unwrap_or(&self.remote_target);
-        let port = hop.port.unwrap_or(5060);
+        let secure = hop.scheme == Scheme::Sips || self.remote_target.scheme == Scheme::Sips;
+        let transport = match hop.transport().as_deref() {
+            Some("tcp" | "tls") if secure => Transport::Tls,
+            None if secure => Transport::Tls,
+            Some("tcp") => Transport::Tcp,
+            Some("tls") => Transport::Tls,
+            Some(_) | None => Transport::Udp,
+        };
+        let port = hop.port.unwrap_or(transport.default_port());
         let reachable = |ip: &IpAddr| ip.is_ipv4() == self.flow.local.is_ipv4();
         let Some(ip) = hop.host.ip().filter(reachable) else {
             // The port of a connection that the peer had opened is nobody's after it.
@@ -192,10 +202,6 @@ impl Dialog {
                 connection: None,
                 ..self.flow
             };
-        };
-        let transport = match hop.transport().as_deref() {
-            Some("tcp") => Transport::Tcp,
-            _ => Transport::Udp,
         };
         Flow { transport, remote: SocketAddr::new(ip, port), connection: None, ..self.flow }
     }

@@ -2,12 +2,13 @@
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
 //! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
-//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665).
+//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263).
 
 mod calls;
 mod forks;
 mod in_dialog;
 mod incoming;
+mod locate;
 mod outgoing;
 mod pager;
 mod refer;
@@ -135,6 +136,7 @@ pub enum HandleError {
 enum Due {
     Call(CallKey),
     Client(u64),
+    Location(u64),
     Pending(RequestId),
     Reliable(CallKey),
     Server(u64),
@@ -192,6 +194,8 @@ struct ClientTransaction {
     owner: Owner,
     /// Where it goes when TCP is refused (RFC 3261 §18.1.1).
     fallback: Option<Flow>,
+    /// Where it goes when this server does not answer (RFC 3263 §4.3).
+    rest: locate::Rest,
     /// The challenges that led to this request.
     challenged: Vec<responses::Challenged>,
     /// ACKs of the successes to an INVITE, by the tag of their To: each is acknowledged each time it comes.
@@ -267,6 +271,9 @@ pub struct Endpoint {
     pending: BTreeMap<RequestId, Pending>,
     pagers: BTreeMap<String, PagerQueue>,
     connections: BTreeMap<crate::ConnectionId, Connection>,
+    locations: BTreeMap<u64, locate::Location>,
+    /// Names that were not found, and until when they count as such.
+    unknown: BTreeMap<String, Instant>,
     due: BTreeSet<(Instant, Due)>,
     armed: BTreeMap<Due, (Instant, Timer)>,
 }
@@ -305,6 +312,8 @@ impl Endpoint {
             pending: BTreeMap::new(),
             pagers: BTreeMap::new(),
             connections: BTreeMap::new(),
+            locations: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             due: BTreeSet::new(),
             armed: BTreeMap::new(),
         }
@@ -335,8 +344,10 @@ impl Endpoint {
                 self.handle_connection(connection, change, now);
                 Ok(())
             }
-            // Names are resolved before an Invite or a PagerMessage is handed over, so nothing is ever asked here.
-            Input::Resolved { .. } => Ok(()),
+            Input::Resolved { now, query, answer } => {
+                self.handle_resolved(query, answer, now);
+                Ok(())
+            }
             Input::Unreachable { now, destination } => {
                 self.handle_unreachable(destination, now);
                 Ok(())
@@ -368,12 +379,17 @@ impl Endpoint {
 
     /// Whether no request of ours waits for its answer: then nothing is lost by ending now.
     pub fn is_quiet(&self) -> bool {
-        self.clients.values().all(|client| match &client.machine {
-            ClientMachine::Invite(machine) => {
-                matches!(machine, ClientInvite::Completed { .. } | ClientInvite::Accepted { .. })
-            }
-            ClientMachine::Other(machine) => matches!(machine, ClientOther::Completed { .. }),
-        })
+        let asks = self.locations.values().any(|location| location.has_request());
+        !asks
+            && self.clients.values().all(|client| match &client.machine {
+                ClientMachine::Invite(machine) => {
+                    matches!(
+                        machine,
+                        ClientInvite::Completed { .. } | ClientInvite::Accepted { .. }
+                    )
+                }
+                ClientMachine::Other(machine) => matches!(machine, ClientOther::Completed { .. }),
+            })
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -384,6 +400,7 @@ impl Endpoint {
             match due {
                 Due::Call(key) => self.call_timeout(key, now),
                 Due::Client(id) => self.client_timeout(id, now),
+                Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
@@ -481,11 +498,15 @@ impl Endpoint {
 /// `<sip:user@address:port>` with transport and feature.
 fn contact_value(contact: &Contact, flow: &Flow) -> String {
     let mut uri = crate::Uri::from_address(Some(&contact.user), flow.local);
-    if flow.transport == crate::Transport::Tcp {
-        uri.params.set("transport", Some("tcp"));
-    }
+    locate::set_transport(&mut uri, flow.transport);
     let feature = if contact.is_focus { ";isfocus" } else { "" };
     format!("<{uri}>{feature}")
+}
+
+/// The same for a response: `sips` where the request wants it (RFC 3261 §12.1.1).
+fn answer_contact(contact: &Contact, flow: &Flow, request: &Request) -> String {
+    let value = contact_value(contact, flow);
+    if locate::is_secured(request) { locate::secure(&value) } else { value }
 }
 
 /// A response's status says that the dialog or its usage is gone (RFC 5057 §5.1).

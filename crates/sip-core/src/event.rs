@@ -61,6 +61,13 @@ pub enum Event {
         /// says that he may, and `accept` then ends the other call.
         replaces: Option<CallKey>,
     },
+    /// A server was looked for, as [`crate::Endpoint::locate`] asked.
+    Located {
+        /// As returned there.
+        request: RequestId,
+        /// The first way to it; `None` where there is none.
+        flow: Option<Flow>,
+    },
     /// A MESSAGE in or out of a dialog. Answer it at once.
     Message {
         /// The key to answer with.

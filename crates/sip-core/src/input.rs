@@ -1,7 +1,7 @@
 //! What goes into and comes out of [`crate::Endpoint`]: bytes with their addresses, connections, answers of the name
 //! system, and time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +13,8 @@ use crate::Event;
 pub enum Transport {
     /// TCP: framed by Content-Length, never retransmitted by us.
     Tcp,
+    /// TLS over TCP (RFC 3261 §26.2): as TCP, and the only one that a `sips` URI takes.
+    Tls,
     /// UDP: one message a datagram, retransmitted by the transaction layer.
     Udp,
 }
@@ -20,15 +22,43 @@ pub enum Transport {
 impl Transport {
     /// Whether the transport itself retransmits (RFC 3261 §17).
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        match self {
+            Self::Tcp | Self::Tls => true,
+            Self::Udp => false,
+        }
     }
 
-    /// The token of a Via header: `UDP`, `TCP`.
+    /// The token of a Via header: `UDP`, `TCP`, `TLS`.
     pub const fn via_token(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
             Self::Udp => "UDP",
         }
+    }
+
+    /// The port of a URI that names none (RFC 3261 §19.1.2): 5060, and 5061 for TLS.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Tcp | Self::Udp => 5060,
+            Self::Tls => 5061,
+        }
+    }
+}
+
+/// How a request outside of dialogs gets to its server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// By this flow and no other; its local address goes into Via and Contact.
+    Flow(Flow),
+    /// The Endpoint finds the server from the topmost Route or the Request-URI (RFC 3263), asking by
+    /// [`Output::Resolve`], and tries the next address where one does not answer (§4.3).
+    Locate,
+}
+
+impl From<Flow> for Way {
+    fn from(flow: Flow) -> Self {
+        Self::Flow(flow)
     }
 }
 
@@ -46,7 +76,7 @@ impl ConnectionId {
 /// Where a message came from or goes to.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Flow {
-    /// UDP or TCP.
+    /// UDP, TCP or TLS.
     pub transport: Transport,
     /// Our own address as the peer can reach it: never the unspecified one.
     pub local: SocketAddr,
@@ -75,33 +105,78 @@ pub enum ConnectionChange {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct QueryId(pub u64);
 
-/// A question: at which address is this host, and from which of ours is it reached?
+/// A question to the name system (RFC 3263 §4).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Query {
     /// Comes back in [`Input::Resolved`].
     pub id: QueryId,
-    /// A name or a literal address (without brackets).
-    pub host: String,
-    /// The port to reach it on.
-    pub port: u16,
-    /// The transport to be used.
-    pub transport: Transport,
+    /// The name as it is asked for, without a dot at its end; for [`Question::Addresses`] also a literal address
+    /// without brackets, which needs no name system but a way there.
+    pub name: String,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// What is asked about a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// Its addresses (A, AAAA), and from which of ours each is reached.
+    Addresses {
+        /// What will be spoken to them: our listening ports differ.
+        transport: Transport,
+    },
+    /// Which services it offers (RFC 3403).
+    Naptr,
+    /// At which hosts a service is (RFC 2782).
+    Srv,
 }
 
 /// One address of a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ResolvedTarget {
     /// The peer's address.
-    pub remote: SocketAddr,
-    /// Our own address towards it.
+    pub remote: IpAddr,
+    /// Our own address towards it, with the port that we listen on.
     pub local: SocketAddr,
 }
 
-/// The answer to a [`Query`]: empty when the host does not exist or cannot be reached.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct DnsAnswer {
-    /// In the order in which they are to be tried.
-    pub targets: Vec<ResolvedTarget>,
+/// A NAPTR record (RFC 3403 §4.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NaptrRecord {
+    /// Records of a lower order come first.
+    pub order: u16,
+    /// Among those of one order, lower ones are preferred.
+    pub preference: u16,
+    /// `s` where the replacement is the name of SRV records.
+    pub flags: String,
+    /// `SIP+D2U`, `SIP+D2T`, `SIPS+D2T`.
+    pub services: String,
+    /// The name to go on with.
+    pub replacement: String,
+}
+
+/// An SRV record (RFC 2782).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SrvRecord {
+    /// Lower ones come first.
+    pub priority: u16,
+    /// The share among those of one priority.
+    pub weight: u16,
+    /// The port of the service.
+    pub port: u16,
+    /// The host; `.` says that there is no such service.
+    pub target: String,
+}
+
+/// The answer to a [`Query`], of its kind and in any order; empty when there is nothing or nobody answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DnsAnswer {
+    /// To [`Question::Addresses`], in the order in which they are to be tried.
+    Addresses(Vec<ResolvedTarget>),
+    /// To [`Question::Naptr`].
+    Naptr(Vec<NaptrRecord>),
+    /// To [`Question::Srv`].
+    Srv(Vec<SrvRecord>),
 }
 
 /// One input.
@@ -173,6 +248,11 @@ pub struct Transmit {
 pub struct Connect {
     /// The id the Endpoint chose (its upper bit is set; the driver's own ids have it clear).
     pub connection: ConnectionId,
+    /// [`Transport::Tcp`] or [`Transport::Tls`].
+    pub transport: Transport,
+    /// TLS: the SIP domain that the peer's certificate has to be for (RFC 5922 §7), as it was before the name system
+    /// was asked.
+    pub domain: String,
     /// Our address to connect from; its port is not binding.
     pub local: SocketAddr,
     /// The peer's address.

@@ -22,8 +22,8 @@ pub use endpoint::{
 };
 pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use input::{
-    Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Input, Output, Query, QueryId,
-    ResolvedTarget, Transmit, Transport,
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Input, NaptrRecord, Output, Query,
+    QueryId, Question, ResolvedTarget, SrvRecord, Transmit, Transport, Way,
 };
 pub use key::{
     AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,

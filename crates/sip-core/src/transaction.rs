@@ -33,6 +33,8 @@ pub enum Timer {
     SuccessRetransmit,
     /// An INVITE that nobody answers, a cancelled one or a re-INVITE that never ends, a repeated 180.
     Ringing,
+    /// A server that is not found in time (RFC 3263).
+    Location,
     /// A MESSAGE or a SUBSCRIBE that its user left unanswered.
     Unanswered,
     /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).

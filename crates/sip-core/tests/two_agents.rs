@@ -168,7 +168,7 @@ impl Line {
     fn invite(&self, from: usize, to: usize, transport: Transport) -> Invite {
         Invite {
             target: self.uri(to),
-            flow: self.flow(from, to, transport),
+            way: self.flow(from, to, transport).into(),
             from: NameAddr::new(Some("From"), self.uri(from)),
             to: NameAddr::new(None, self.uri(to)),
             contact: contact(from),
@@ -405,7 +405,7 @@ fn texts_outside_of_calls_reach_served_users_only() {
     let mut line = Line::new(2);
     let pager = |user: &str, line: &Line| PagerMessage {
         target: line.uri(1).with_user(user),
-        flow: line.flow(0, 1, Transport::Udp),
+        way: line.flow(0, 1, Transport::Udp).into(),
         from: NameAddr::new(None, line.uri(0)),
         to: NameAddr::new(None, line.uri(1)),
         content: Content::text("hi"),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip_core::{Connect, ConnectionChange, ConnectionId};
+use sip_core::{Connect, ConnectionChange, ConnectionId, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -82,7 +82,13 @@ impl Connections {
     pub(crate) fn connect(&self, connect: &Connect) {
         let (writers, sender) = (self.writers.clone(), self.sender.clone());
         let (id, remote, local) = (connect.connection, connect.remote, connect.local);
+        let plain = connect.transport == Transport::Tcp;
         tokio::spawn(async move {
+            if !plain {
+                let change = ConnectionChange::Closed { refused: true };
+                let _ = sender.send(Received::Connection { connection: id, change }).await;
+                return;
+            }
             let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
             let opened = async {
                 let socket = socket?;

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transmit, Transport};
+use sip_core::{
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Query, QueryId, Transmit, Transport,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
-pub use resolve::{local_towards, resolve};
+pub use resolve::local_towards;
 
 use connection::Connections;
 
@@ -62,6 +64,13 @@ pub enum Received {
         destination: SocketAddr,
         /// Its bytes.
         contents: Vec<u8>,
+    },
+    /// The name system answered.
+    Resolved {
+        /// The question.
+        query: QueryId,
+        /// The answer.
+        answer: DnsAnswer,
     },
     /// Bytes of a connection.
     Stream {
@@ -134,10 +143,10 @@ impl Driver {
 
     /// Sends. Nothing waits: a datagram the system cannot take is lost as on the wire, and the transaction repeats it.
     pub fn send(&mut self, transmit: &Transmit) {
-        if let (Transport::Tcp, Some(connection)) =
-            (transmit.flow.transport, transmit.flow.connection)
-        {
-            self.connections.send(connection, transmit.contents.clone());
+        if transmit.flow.transport != Transport::Udp {
+            if let Some(connection) = transmit.flow.connection {
+                self.connections.send(connection, transmit.contents.clone());
+            }
             return;
         }
         let destination = transmit.flow.remote;
@@ -154,6 +163,15 @@ impl Driver {
                 let _ = self.sender.try_send(Received::Unreachable { destination });
             }
         }
+    }
+
+    /// Asks the name system; [`Received::Resolved`] tells what it says.
+    pub fn resolve(&mut self, query: Query) {
+        let (sender, listen) = (self.sender.clone(), self.address);
+        tokio::spawn(async move {
+            let answer = resolve::resolve(&query, listen).await;
+            let _ = sender.send(Received::Resolved { query: query.id, answer }).await;
+        });
     }
 
     /// Opens a connection; [`Received::Connection`] tells how that went.

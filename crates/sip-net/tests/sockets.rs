@@ -6,8 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transmit, Transport};
-use sip_net::{BindError, Driver, Received, resolve};
+use sip_core::{
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Query, QueryId, Question,
+    ResolvedTarget, Transmit, Transport,
+};
+use sip_net::{BindError, Driver, Received};
 
 const FAMILIES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -63,7 +66,7 @@ async fn a_connection_opens_carries_and_closes_on_the_same_port() {
             Driver::bind((ip, 0).into()).await.unwrap(),
         );
         let connection = ConnectionId(1 << 63 | 7);
-        one.connect(&Connect { connection, local: one.address(), remote: two.address() });
+        one.connect(&plain(connection, one.address(), two.address()));
         let Received::Connection { connection: ours, change: ConnectionChange::Opened { .. } } =
             next(&mut one).await
         else {
@@ -95,7 +98,7 @@ async fn a_refused_connection_and_a_taken_port_are_told() {
     let closed =
         std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let connection = ConnectionId(1 << 63 | 9);
-    one.connect(&Connect { connection, local: one.address(), remote: closed });
+    one.connect(&plain(connection, one.address(), closed));
     let Received::Connection { change, .. } = next(&mut one).await else { panic!() };
     assert_eq!(change, ConnectionChange::Closed { refused: true });
     let taken = Driver::bind(one.address()).await;
@@ -104,16 +107,27 @@ async fn a_refused_connection_and_a_taken_port_are_told() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn literal_addresses_are_found_and_other_families_are_not() {
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
-    let found = resolve("127.0.0.1", 5070, listen).await.targets;
-    assert_eq!((found.len(), found[0].remote.port(), found[0].local), (1, 5070, listen));
-    assert!(resolve("[::1]", 5070, listen).await.targets.is_empty());
-    assert!(resolve("no such host", 5070, listen).await.targets.is_empty());
+    let mut driver = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let question = Question::Addresses { transport: Transport::Udp };
+    for (name, expected) in [("127.0.0.9", true), ("::1", false), ("no such host", false)] {
+        driver.resolve(Query { id: QueryId(7), name: name.to_owned(), question });
+        let Received::Resolved { query, answer } = next(&mut driver).await else { panic!() };
+        assert_eq!(query, QueryId(7));
+        let DnsAnswer::Addresses(found) = answer else { panic!() };
+        let local = driver.address();
+        let wanted = ResolvedTarget { remote: "127.0.0.9".parse().unwrap(), local };
+        assert_eq!(found, if expected { vec![wanted] } else { Vec::new() }, "{name}");
+    }
+}
+
+fn plain(connection: ConnectionId, local: SocketAddr, remote: SocketAddr) -> Connect {
+    let transport = Transport::Tcp;
+    Connect { connection, transport, domain: String::new(), local, remote }
 }
 
 async fn connected(one: &mut Driver, to: SocketAddr, id: u64) -> ConnectionId {
     let connection = ConnectionId(1 << 63 | id);
-    one.connect(&Connect { connection, local: one.address(), remote: to });
+    one.connect(&plain(connection, one.address(), to));
     let Received::Connection { change: ConnectionChange::Opened { .. }, .. } = next(one).await
     else {
         panic!()
@@ -174,7 +188,7 @@ async fn connections_that_are_reset_at_once_are_told_of_in_every_case() {
     for id in 0..50 {
         let connection = ConnectionId((1 << 63) | (100 + id));
         open.insert(connection);
-        one.connect(&Connect { connection, local: one.address(), remote });
+        one.connect(&plain(connection, one.address(), remote));
     }
     while !open.is_empty() {
         if let Received::Connection { connection, change: ConnectionChange::Closed { .. } } =

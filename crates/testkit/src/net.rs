@@ -1,6 +1,7 @@
 //! The virtual network: clock, wires, delivery. UDP may be lost, doubled, held back; TCP is a reliable stream that may
 //! be refused; names are answered from a table.
 
+mod names;
 mod streams;
 
 use std::any::Any;
@@ -14,12 +15,12 @@ use conference::Now;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sip_core::{
-    Connect, ConnectionChange, ConnectionId, DnsAnswer, Input, Output, Query, ResolvedTarget,
-    Transmit, Transport,
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Input, Output, Query, Transmit, Transport,
 };
 use time::OffsetDateTime;
 
 use crate::ladder::{self, Fate, Step};
+use names::Names;
 use streams::Streams;
 
 /// Somebody on the network.
@@ -83,7 +84,7 @@ pub struct Net {
     seats: Vec<Seat>,
     default_link: Link,
     links: BTreeMap<(usize, usize), Link>,
-    names: BTreeMap<String, SocketAddr>,
+    names: Names,
     deliveries: BTreeMap<(Instant, u64), Delivery>,
     next_delivery: u64,
     streams: Streams,
@@ -119,7 +120,7 @@ impl Net {
             seats: Vec::new(),
             default_link: Link::default(),
             links: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             deliveries: BTreeMap::new(),
             next_delivery: 0,
             streams: Streams::default(),
@@ -160,9 +161,9 @@ impl Net {
         self.links.insert((from.index, to.index), link);
     }
 
-    /// A name that the name system knows.
-    pub fn set_name(&mut self, name: &str, address: SocketAddr) {
-        self.names.insert(name.to_ascii_lowercase(), address);
+    /// What the name system knows.
+    pub fn names(&mut self) -> &mut Names {
+        &mut self.names
     }
 
     /// Loses the next `count` datagrams to an actor.
@@ -347,7 +348,7 @@ impl Net {
             Transport::Udp => {
                 self.send_datagram(Some(from), flow.local, flow.remote, transmit.contents);
             }
-            Transport::Tcp => self.send_stream(from, &transmit),
+            Transport::Tcp | Transport::Tls => self.send_stream(from, &transmit),
         }
     }
 
@@ -394,11 +395,7 @@ impl Net {
 
     fn resolve(&mut self, from: usize, query: &Query) {
         let local = self.seats[from].address;
-        let literal = query.host.parse().ok().map(|ip| SocketAddr::new(ip, query.port));
-        let known = self.names.get(&query.host.to_ascii_lowercase()).copied();
-        let remote = literal.or(known).filter(|remote| remote.is_ipv4() == local.is_ipv4());
-        let targets = remote.map(|remote| ResolvedTarget { remote, local }).into_iter().collect();
-        let answer = DnsAnswer { targets };
+        let answer = self.names.answer(query, local);
         self.schedule(self.now, Delivery::Answer { to: from, query: query.id, answer });
     }
 
@@ -443,7 +440,7 @@ impl Net {
                 Fate::Delivered
             }
         };
-        self.note(flow.local, flow.remote, Transport::Tcp, &transmit.contents, fate);
+        self.note(flow.local, flow.remote, flow.transport, &transmit.contents, fate);
     }
 
     fn schedule(&mut self, at: Instant, delivery: Delivery) {

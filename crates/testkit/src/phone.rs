@@ -260,6 +260,7 @@ impl Phone {
             }
             Event::Cancelled { .. }
             | Event::Ended { .. }
+            | Event::Located { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }

@@ -12,7 +12,7 @@ use sip_core::sdp::{AudioFormat, Direction, LocalAudio, Negotiator};
 use sip_core::{
     AwaitingAck, CallKey, Config, Confirmed, Contact, Content, Early, EndReason, Endpoint, Event,
     Flow, Host, Incoming, Input, Invite, Method, NameAddr, Outcome, Output, PagerMessage,
-    PendingMessage, PendingSubscribe, RequestId, Subscribe, Transport, Uri,
+    PendingMessage, PendingSubscribe, RequestId, Subscribe, Transport, Uri, Way,
 };
 
 /// The Endpoint and everything that the engine remembers beside it.
@@ -75,11 +75,18 @@ impl Shell {
     /// The flow by which a URI is reached from here without the name system.
     pub fn flow_to(&self, uri: &Uri) -> Option<Flow> {
         let transport = match uri.transport().as_deref() {
+            Some("tls") => Transport::Tls,
             Some("tcp") => Transport::Tcp,
-            _ => Transport::Udp,
+            Some(_) | None => Transport::Udp,
         };
-        let remote = SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(5060));
+        let port = uri.port.unwrap_or(transport.default_port());
+        let remote = SocketAddr::new(uri.host.ip()?, port);
         Some(Flow { transport, local: self.address, remote, connection: None })
+    }
+
+    /// The way to a URI: names are asked for.
+    fn way_to(&self, uri: &Uri) -> Way {
+        self.flow_to(uri).map_or(Way::Locate, Way::Flow)
     }
 
     /// The address of a user here.
@@ -89,13 +96,13 @@ impl Shell {
 
     /// Calls somebody.
     pub fn dial(&mut self, target: Uri, from: NameAddr, contact: Contact) -> Option<CallKey> {
-        let flow = self.flow_to(&target)?;
+        let way = self.way_to(&target);
         let mut negotiator = self.negotiator();
         let early = self.endpoint.invite(
             Invite {
                 to: NameAddr::new(None, target.clone()),
                 target,
-                flow,
+                way,
                 from,
                 contact: contact.clone(),
                 offer: negotiator.offer(),
@@ -189,9 +196,9 @@ impl Shell {
         from: NameAddr,
         content: Content,
     ) -> Option<RequestId> {
-        let flow = flow.or_else(|| self.flow_to(&target))?;
+        let way = flow.map_or_else(|| self.way_to(&target), Way::Flow);
         let to = NameAddr::new(None, target.clone());
-        let message = PagerMessage { target, flow, from, to, content };
+        let message = PagerMessage { target, way, from, to, content };
         Some(self.endpoint.pager_message(message, self.now.monotonic))
     }
 
@@ -245,6 +252,7 @@ impl Shell {
                 }
             }
             Event::Completed { .. }
+            | Event::Located { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }

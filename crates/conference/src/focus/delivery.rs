@@ -123,7 +123,7 @@ impl Leg {
         let used = HEADERS + names + dialog + uri(&self.contact) + self.route_bytes + proxies;
         let most = match self.flow.transport {
             sip_core::Transport::Udp => UDP_REQUEST,
-            sip_core::Transport::Tcp => TCP_REQUEST,
+            sip_core::Transport::Tcp | sip_core::Transport::Tls => TCP_REQUEST,
         };
         most.saturating_sub(used).max(MIN_LIMIT).min(self.limit)
     }

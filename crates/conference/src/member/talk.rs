@@ -122,8 +122,8 @@ impl Member {
 
     /// A datagram holds little (RFC 3428 §8); over a connection a text goes in one piece.
     fn split(&self, wire: &str) -> Vec<String> {
-        let is_tcp = self.flow.is_some_and(|flow| flow.transport == sip_core::Transport::Tcp);
-        let limit = if is_tcp { TCP_LIMIT } else { UDP_LIMIT };
+        let is_stream = self.flow.is_some_and(|flow| flow.transport.is_reliable());
+        let limit = if is_stream { TCP_LIMIT } else { UDP_LIMIT };
         if self.is_ours { whole::split(wire, limit) } else { parts::split_plain(wire, limit) }
     }
 

@@ -1,13 +1,16 @@
 //! What the user wants.
 
+use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::RngCore;
-use sip_core::{AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, Transport, Uri};
+use sip_core::{
+    AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, RequestId, Uri, Way,
+};
 
 use super::lifetime::record;
-use super::{Actor, Found, Purpose, Ringing};
+use super::{Actor, LookUp, Purpose, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
 use crate::{Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target};
@@ -129,7 +132,7 @@ impl Actor {
             Ok((target, _)) => {
                 self.make_room();
                 self.looks_up = true;
-                self.look_up(target.clone(), Purpose::Call { target });
+                self.look_up(&target.clone(), Purpose::Call { target });
             }
             Err(error) => {
                 let text = format!("{text}: {error}");
@@ -142,53 +145,50 @@ impl Actor {
         }
     }
 
-    pub(super) fn look_up(&self, target: Uri, purpose: Purpose) {
-        let (found, listen) = (self.found.clone(), self.driver.address());
+    pub(super) fn look_up(&mut self, target: &Uri, purpose: Purpose) {
+        let request = self.endpoint.locate(target, Instant::now());
         let generation = self.generation;
-        tokio::spawn(async move {
-            let port = target.port.unwrap_or(5060);
-            let host =
-                target.host.ip().map_or_else(|| target.host.to_string(), |ip| ip.to_string());
-            let answer = sip_net::resolve(&host, port, listen).await;
-            let _ = found.send(Found { generation, purpose, answer });
-        });
+        self.look_ups.insert(request, LookUp { generation, purpose });
     }
 
-    pub(super) fn looked_up(&mut self, found: Found) {
-        if found.generation != self.generation {
+    /// The first way to whom a call is for: what it says of ourselves is the address that leads there. The INVITE finds
+    /// its way itself, and takes another where that one leads nowhere.
+    pub(super) fn looked_up(&mut self, request: RequestId, way: Option<Flow>) {
+        let Some(LookUp { generation, purpose }) = self.look_ups.remove(&request) else { return };
+        if generation != self.generation {
             return;
         }
-        let target = found.answer.targets.first().copied();
-        match found.purpose {
-            Purpose::Call { target: uri } => {
+        let local = way.map(|flow| flow.local.ip());
+        match purpose {
+            Purpose::Call { target } => {
                 self.looks_up = false;
-                match target {
-                    Some(way) => self.call_at(uri, way),
+                match local {
+                    Some(local) => self.call_at(target, local),
                     None => {
-                        let reason = notice::not_found(&uri.host.to_string());
+                        let reason = notice::not_found(&target.host.to_string());
                         self.tell(Event::Ended { reason });
                     }
                 }
             }
             Purpose::Referred { target: uri, referred } => {
-                self.call_referred(uri, &referred, target);
+                self.call_referred(uri, &referred, local);
             }
-            Purpose::Dial { act } => self.dial_at(*act, target),
+            Purpose::Dial { act } => self.dial_at(*act, local),
         }
     }
 
-    fn call_at(&mut self, target: Uri, way: sip_core::ResolvedTarget) {
-        self.call_with(target, way, Vec::new());
+    fn call_at(&mut self, target: Uri, local: IpAddr) {
+        self.call_with(target, local, Vec::new());
     }
 
     /// Makes a call with further headers in its INVITE; `None` where there is no sound for it.
     pub(super) fn call_with(
         &mut self,
         target: Uri,
-        way: sip_core::ResolvedTarget,
+        local: IpAddr,
         headers: Vec<(&'static str, String)>,
     ) -> Option<sip_core::CallKey> {
-        let made = first_offer(way.local.ip(), &mut self.rng);
+        let made = first_offer(local, &mut self.rng);
         let (negotiator, sockets, offer) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -196,11 +196,10 @@ impl Actor {
                 return None;
             }
         };
-        let flow = self.flow(&target, way);
         let peer = NameAddr::new(None, target.bare());
         let invite = Invite {
             target: target.clone(),
-            flow,
+            way: Way::Locate,
             from: self.own.clone(),
             to: peer.clone(),
             contact: self.own_contact(),
@@ -209,9 +208,7 @@ impl Actor {
         };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
-        self.calls
-            .insert(call, Key::Early(early), way.local.ip(), Vec::new())
-            .offered(negotiator, sockets);
+        self.calls.insert(call, Key::Early(early), local, Vec::new()).offered(negotiator, sockets);
         self.begin_story(RecordKind::Outgoing, target.to_string(), String::new());
         self.begin_call(MemberSettings {
             own: self.own.clone(),
@@ -237,14 +234,6 @@ impl Actor {
             story.record.name.clone_from(&subject);
         }
         self.tell(Event::Session { kind: SessionKind::Call, subject, conference: String::new() });
-    }
-
-    pub(super) fn flow(&self, target: &Uri, way: sip_core::ResolvedTarget) -> Flow {
-        let transport = match target.transport().as_deref() {
-            Some("tcp") => Transport::Tcp,
-            _ => Transport::Udp,
-        };
-        Flow { transport, local: way.local, remote: way.remote, connection: None }
     }
 
     pub(super) fn own_contact(&self) -> sip_core::Contact {
@@ -357,7 +346,7 @@ impl Actor {
             return;
         };
         let message = PagerMessage {
-            flow: ringing.flow,
+            way: Way::Flow(ringing.flow),
             from: self.own.clone(),
             to: NameAddr::new(None, from.unwrap_or(&target).bare()),
             content: Content::text(text),

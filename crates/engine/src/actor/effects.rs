@@ -1,11 +1,11 @@
 //! What the session wants done, in the order in which it wants it.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use conference::{Command as ToSession, Effect, Event as SessionEvent, MixerAct, SipAct};
 use sip_core::{
-    AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, ResolvedTarget, Subscribe,
-    Uri,
+    AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, Subscribe, Uri, Way,
 };
 
 use super::{Actor, Purpose};
@@ -104,7 +104,7 @@ impl Actor {
                         self.report(ToSession::DialFailed { participant, reason });
                         return;
                     }
-                    self.look_up(target, Purpose::Dial { act: Box::new(act) });
+                    self.look_up(&target, Purpose::Dial { act: Box::new(act) });
                 }
             }
             SipAct::HangUp { call, reason } => self.hang_up(call, reason.as_deref()),
@@ -134,7 +134,8 @@ impl Actor {
                     return;
                 };
                 let to = NameAddr::new(None, target.bare());
-                let message = PagerMessage { target, flow, from, to, content };
+                let way = Way::Flow(flow);
+                let message = PagerMessage { target, way, from, to, content };
                 let request = self.endpoint.pager_message(message, now);
                 self.report(ToSession::Sent { token, request });
             }
@@ -225,17 +226,17 @@ impl Actor {
     }
 
     /// A participant's host was looked up: the INVITE goes out.
-    pub(super) fn dial_at(&mut self, act: SipAct, way: Option<ResolvedTarget>) {
+    pub(super) fn dial_at(&mut self, act: SipAct, local: Option<IpAddr>) {
         let SipAct::Dial { participant, target, from, contact_user, is_focus } = act else {
             return;
         };
         let fail =
             |actor: &mut Self, reason| actor.report(ToSession::DialFailed { participant, reason });
-        let Some(way) = way else {
+        let Some(local) = local else {
             let reason = notice::not_found(&target.host.to_string());
             return fail(self, reason);
         };
-        let (negotiator, sockets, offer) = match first_offer(way.local.ip(), &mut self.rng) {
+        let (negotiator, sockets, offer) = match first_offer(local, &mut self.rng) {
             Ok(made) => made,
             Err(error) => return fail(self, notice::no_sound(&error)),
         };
@@ -243,20 +244,18 @@ impl Actor {
         let from = match &from.uri {
             AnyUri::Sip(uri) if self.driver.address().ip().is_unspecified() => {
                 let mut uri = uri.clone();
-                uri.host = way.local.ip().into();
+                uri.host = local.into();
                 NameAddr { uri: AnyUri::Sip(uri), ..from }
             }
             _ => from,
         };
-        let flow = self.flow(&target, way);
+        let way = Way::Locate;
         let contact = Contact { user: contact_user, is_focus };
         let to = NameAddr::new(None, target.bare());
-        let invite = Invite { target, flow, from, to, contact, offer, headers: Vec::new() };
+        let invite = Invite { target, way, from, to, contact, offer, headers: Vec::new() };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
-        self.calls
-            .insert(call, Key::Early(early), way.local.ip(), Vec::new())
-            .offered(negotiator, sockets);
+        self.calls.insert(call, Key::Early(early), local, Vec::new()).offered(negotiator, sockets);
         self.report(ToSession::Dialling { participant, call });
     }
 }

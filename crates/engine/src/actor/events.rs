@@ -78,6 +78,7 @@ impl Actor {
                     self.rings(id, &request, flow);
                 }
             }
+            SipEvent::Located { request, flow } => self.looked_up(request, flow),
             SipEvent::Message { message, request, .. } => {
                 let id = message.id();
                 self.messages.insert(id, message);

@@ -78,7 +78,7 @@ impl Actor {
         let target = referred.to.address.uri.as_sip().cloned();
         match target {
             Some(target) if accepted => {
-                self.look_up(target.clone(), Purpose::Referred { target, referred });
+                self.look_up(&target.clone(), Purpose::Referred { target, referred });
             }
             Some(_) | None => {
                 self.notice(notice::transfer_declined(
@@ -95,9 +95,9 @@ impl Actor {
         &mut self,
         target: Uri,
         referred: &Referred,
-        way: Option<sip_core::ResolvedTarget>,
+        local: Option<std::net::IpAddr>,
     ) {
-        let Some(way) = way else {
+        let Some(local) = local else {
             self.notice(notice::not_found(&target.host.to_string()));
             self.tell_referrer(referred, StatusCode::NOT_FOUND);
             return;
@@ -114,7 +114,7 @@ impl Actor {
         if before.is_some() {
             self.close_session(before, "The call was moved");
         }
-        match self.call_with(target, way, headers) {
+        match self.call_with(target, local, headers) {
             Some(call) => {
                 if let Some(tells) = referred.tells {
                     self.endpoint.follow_refer(tells, call);

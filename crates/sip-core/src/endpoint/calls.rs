@@ -171,7 +171,7 @@ impl Endpoint {
             let text = reason.replace(['"', '\\'], "'");
             bye.headers.push("Reason", format!("SIP;cause=200;text=\"{text}\""));
         }
-        self.start_client(bye, hop, Owner::Bye, now);
+        self.start_in_dialog(bye, hop, Owner::Bye, now);
     }
 
     /// The call is over although nobody said BYE to us.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::calls::Phase;
 use super::requests::Arrival;
 use super::responses::Finish;
-use super::{Endpoint, Owner, contact_value};
+use super::{Endpoint, Owner, answer_contact, contact_value};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Method, Outcome, RequestId, StatusCode,
     SubscriptionEnd, SubscriptionKey,
@@ -171,7 +171,7 @@ impl Endpoint {
             | Owner::Reinvite { .. } => None,
         };
         let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
-        self.start_client(request, hop, queued.owner, now);
+        self.start_in_dialog(request, hop, queued.owner, now);
         if let Some(subscription) = asked {
             self.subscribe_sent(subscription, now);
             self.refer_sent(subscription, cseq, now);
@@ -259,7 +259,9 @@ impl Endpoint {
         let mut response = arrival.request.response(StatusCode::OK, None);
         Self::write_option_capabilities(&mut response.headers);
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
-            response.headers.push("Contact", contact_value(&dialog.contact, &arrival.flow));
+            response
+                .headers
+                .push("Contact", answer_contact(&dialog.contact, &arrival.flow, &arrival.request));
         }
         self.respond_with(arrival.server, response, now);
     }

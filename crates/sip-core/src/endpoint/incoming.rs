@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase, RING_AGAIN, TheirReinvite, UNANSWERED, copy_record_route};
 use super::requests::Arrival;
-use super::{Contact, Due, Endpoint, contact_value};
+use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
 use crate::transaction::{Backoff, Timer};
 use crate::{
@@ -66,7 +66,7 @@ impl Endpoint {
         };
         let mut response = request.response(StatusCode::RINGING, None);
         copy_record_route(request, &mut response);
-        response.headers.push("Contact", contact_value(contact, flow));
+        response.headers.push("Contact", answer_contact(contact, flow, request));
         *ringing = Some(response.clone());
         *ring_at = now + RING_AGAIN;
         let next = (*ring_at).min(*until);
@@ -96,7 +96,7 @@ impl Endpoint {
         let (server, flow) = (*server, *flow);
         let mut response = request.response(StatusCode::OK, Some(tag));
         copy_record_route(request, &mut response);
-        response.headers.push("Contact", contact_value(&contact, &flow));
+        response.headers.push("Contact", answer_contact(&contact, &flow, request));
         Self::write_capabilities(&mut response.headers);
         self.write_agent(&mut response.headers, "Server");
         let mut dialog = Dialog::as_server(request, tag, flow, contact);

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use super::calls::{Call, Phase};
+use super::locate::{Rest, contact_of, domain_of};
 use super::responses::{Finish, copy_credentials};
-use super::{ClientMachine, Contact, Endpoint, Owner, contact_value};
+use super::{ClientMachine, Contact, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::message::Headers;
 use crate::{
     AnyUri, CallFailure, CallKey, Confirmed, Content, Early, Event, Flow, Method, NameAddr,
-    Request, Response, StatusCode, Uri,
+    Request, Response, StatusCode, Uri, Way,
 };
 
 /// What an INVITE needs.
@@ -18,7 +19,7 @@ pub struct Invite {
     /// The Request-URI.
     pub target: Uri,
     /// The way; its local address goes into Via and Contact.
-    pub flow: Flow,
+    pub way: Way,
     /// Who calls; its tag is set here.
     pub from: NameAddr,
     /// Who is called.
@@ -42,7 +43,7 @@ impl Endpoint {
         headers.push("To", invite.to.to_string());
         headers.push("Call-ID", self.token());
         headers.push("CSeq", "1 INVITE");
-        headers.push("Contact", contact_value(&invite.contact, &invite.flow));
+        headers.push("Contact", contact_of(&invite.contact, invite.way));
         Self::write_capabilities(&mut headers);
         for (name, value) in &invite.headers {
             headers.push(name, value);
@@ -50,7 +51,7 @@ impl Endpoint {
         headers.push("Content-Type", &invite.offer.content_type);
         let uri = AnyUri::Sip(invite.target);
         let request = Request { method: Method::Invite, uri, headers, body: invite.offer.body };
-        let tx = self.start_client(request, invite.flow, Owner::Invite(key), now);
+        let tx = self.start_request(request, invite.way, Owner::Invite(key), now);
         let phase =
             Phase::Calling { tx, contact: invite.contact, cancel: false, cancel_sent: false };
         self.calls.insert(key, Call::new(phase, None));
@@ -59,9 +60,15 @@ impl Endpoint {
 
     /// Gives up our INVITE. [`Event::Rejected`] follows.
     pub fn cancel(&mut self, call: Early, now: Instant) {
-        if let Some(Call { phase: Phase::Calling { cancel, .. }, .. }) = self.calls.get_mut(&call.0)
+        if let Some(Call { phase: Phase::Calling { tx, cancel, .. }, .. }) =
+            self.calls.get_mut(&call.0)
         {
             *cancel = true;
+            let tx = *tx;
+            if self.give_up_location(tx) {
+                self.rejected(call.0, CallFailure::Cancelled, now);
+                return;
+            }
             self.send_cancel(call.0, now);
         }
     }
@@ -112,6 +119,7 @@ impl Endpoint {
             flow,
             owner: Owner::Cancel,
             fallback: None,
+            rest: Rest::default(),
             challenged: Vec::new(),
             acks: Vec::new(),
             forks: std::collections::BTreeMap::new(),
@@ -193,8 +201,9 @@ impl Endpoint {
         copy_credentials(&invite, &mut ack);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         self.write_ack_via(&mut ack, &hop);
+        let domain = domain_of(&ack);
         let ack = ack.to_bytes();
-        self.transmit(hop, ack.clone());
+        self.transmit_to(hop, &domain, ack.clone());
         if let Some(client) = self.clients.get_mut(&id) {
             client.acks.push((tag, hop, ack));
         }
@@ -211,7 +220,7 @@ impl Endpoint {
         } else {
             // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).
             let bye = dialog.request(Method::Bye, None);
-            self.start_client(bye, hop, Owner::Bye, now);
+            self.start_in_dialog(bye, hop, Owner::Bye, now);
             self.rejected(key, CallFailure::Cancelled, now);
         }
     }

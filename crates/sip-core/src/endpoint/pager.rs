@@ -7,7 +7,7 @@ use super::responses::Finish;
 use super::{Endpoint, Owner};
 use crate::message::Headers;
 use crate::{
-    Content, Event, Flow, Method, NameAddr, PendingMessage, Request, RequestId, StatusCode, Uri,
+    Content, Event, Method, NameAddr, PendingMessage, Request, RequestId, StatusCode, Uri, Way,
 };
 
 /// The most texts that wait for one URI.
@@ -19,7 +19,7 @@ pub struct PagerMessage {
     /// The Request-URI.
     pub target: Uri,
     /// The way.
-    pub flow: Flow,
+    pub way: Way,
     /// Who writes.
     pub from: NameAddr,
     /// To whom.
@@ -86,8 +86,11 @@ impl Endpoint {
         headers.push("Content-Type", &message.content.content_type);
         let uri = message.target.into();
         let request = Request { method: Method::Message, uri, headers, body: message.content.body };
-        let flow = self.stream_to(message.flow).unwrap_or(message.flow);
-        self.start_client(request, flow, Owner::Pager(id), now);
+        let way = match message.way {
+            Way::Flow(flow) => Way::Flow(self.stream_to(flow).unwrap_or(flow)),
+            Way::Locate => Way::Locate,
+        };
+        self.start_request(request, way, Owner::Pager(id), now);
     }
 
     pub(super) fn pager_finished(&mut self, id: RequestId, finish: Finish, now: Instant) {

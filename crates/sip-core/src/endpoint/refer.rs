@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::requests::Arrival;
 use super::responses::Finish;
 use super::subscriptions::Place;
-use super::{Contact, Endpoint, contact_value};
+use super::{Contact, Endpoint, answer_contact};
 use crate::dialog::Dialog;
 use crate::message::StatusFragment;
 use crate::{
@@ -82,7 +82,7 @@ impl Endpoint {
         let tag = self.servers.get(&pending.server).map(|server| server.tag.clone())?;
         let mut response = request.response(StatusCode::ACCEPTED, Some(&tag));
         super::calls::copy_record_route(request, &mut response);
-        response.headers.push("Contact", contact_value(&contact, &pending.flow));
+        response.headers.push("Contact", answer_contact(&contact, &pending.flow, &pending.request));
         let quiet = wants_quiet(request);
         if quiet {
             response.headers.push("Refer-Sub", "false");

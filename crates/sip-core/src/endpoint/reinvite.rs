@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
 use super::requests::Arrival;
 use super::responses::{Finish, copy_credentials};
-use super::{Contact, Due, Endpoint, Owner, contact_value};
+use super::{Contact, Due, Endpoint, Owner, answer_contact, contact_value};
 use crate::transaction::{Backoff, Timer};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Failure, Method, PendingReinvite, RequestId,
@@ -68,7 +68,8 @@ impl Endpoint {
         Self::write_capabilities(&mut request.headers);
         request.headers.push("Content-Type", &offer.content_type);
         request.body = offer.body;
-        let tx = self.start_client(request, hop, Owner::Reinvite { call: key, request: id }, now);
+        let tx =
+            self.start_in_dialog(request, hop, Owner::Reinvite { call: key, request: id }, now);
         if let Some(known) = self.calls.get_mut(&key) {
             known.reinvite = Some(OurReinvite { tx, request: id, heard: false });
         }
@@ -101,7 +102,7 @@ impl Endpoint {
                 let number = response.headers.cseq().map_or(1, |cseq| cseq.number);
                 let Some(dialog) = call.dialog.as_mut() else { return };
                 dialog.refresh(&response.headers, None);
-                if dialog.flow.transport == crate::Transport::Tcp {
+                if dialog.flow.transport.is_reliable() {
                     dialog.flow.connection = flow.connection;
                 }
                 let mut ack = dialog.request(Method::Ack, Some(number));
@@ -110,7 +111,7 @@ impl Endpoint {
                 }
                 let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
                 self.write_ack_via(&mut ack, &hop);
-                self.transmit(hop, ack.to_bytes());
+                self.transmit_to(hop, &super::locate::domain_of(&ack), ack.to_bytes());
             }
         }
         if !first {
@@ -166,7 +167,9 @@ impl Endpoint {
         let mut response = pending.request.response(StatusCode::OK, None);
         copy_record_route(&pending.request, &mut response);
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
-            response.headers.push("Contact", contact_value(&dialog.contact, &pending.flow));
+            response
+                .headers
+                .push("Contact", answer_contact(&dialog.contact, &pending.flow, &pending.request));
         }
         Self::write_capabilities(&mut response.headers);
         self.write_agent(&mut response.headers, "Server");

@@ -13,7 +13,7 @@ use crate::dialog::DialogId;
 use crate::transaction::{Again, Fired, ServerInvite, ServerOther, Timer};
 use crate::{
     AnyUri, CallKey, Event, Flow, Method, Request, RequestId, Response, Scheme, StatusCode,
-    SubscriptionKey,
+    SubscriptionKey, Transport,
 };
 
 /// What a user may take for a MESSAGE or a SUBSCRIBE before we answer 500 ourselves: a phone that waits hangs up.
@@ -43,7 +43,8 @@ impl Endpoint {
             return;
         }
         let merged = merged_key(&request).filter(|_| !has_to_tag(&request));
-        let refusal = self.check(&request).or_else(|| self.check_place(&request, back, &merged));
+        let refusal =
+            self.check(&request, &flow).or_else(|| self.check_place(&request, back, &merged));
         if let Some(response) = refusal {
             self.refuse(&request, response, back);
             return;
@@ -97,12 +98,12 @@ impl Endpoint {
     }
 
     /// Everything that is wrong with a request whatever its method; the response that says so.
-    fn check(&self, request: &Request) -> Option<Response> {
+    fn check(&self, request: &Request, flow: &Flow) -> Option<Response> {
         let answer = |status| Some(request.response(status, None));
         match &request.uri {
             AnyUri::Other(_) => return answer(StatusCode::UNSUPPORTED_URI_SCHEME),
-            // There is no TLS, and sips is never taken for less.
-            AnyUri::Sip(uri) if uri.scheme == Scheme::Sips => {
+            // sips is never taken for less than TLS (RFC 3261 §26.2.2).
+            AnyUri::Sip(uri) if uri.scheme == Scheme::Sips && flow.transport != Transport::Tls => {
                 return answer(StatusCode::UNSUPPORTED_URI_SCHEME);
             }
             AnyUri::Sip(_) => {}
@@ -252,7 +253,7 @@ impl Endpoint {
         let mut response = request.response(StatusCode::OK, None);
         Self::write_option_capabilities(&mut response.headers);
         if let Some(served) = self.served_by(request) {
-            response.headers.push("Contact", super::contact_value(served, flow));
+            response.headers.push("Contact", super::answer_contact(served, flow, request));
         }
         self.respond_with(server, response, now);
     }

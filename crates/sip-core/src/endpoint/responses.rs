@@ -97,11 +97,14 @@ impl Endpoint {
         }
         let Some(client) = self.clients.get(&id) else { return };
         let owner = client.owner.clone();
-        self.finish(id, owner, Finish::Response(response, flow), now);
+        let finish = Finish::Response(response, flow);
+        if !self.fail_over(id, &finish, now) {
+            self.finish(id, owner, finish, now);
+        }
     }
 
     /// Hands the end of a client transaction to the part that began it.
-    fn finish(&mut self, id: u64, owner: Owner, finish: Finish, now: Instant) {
+    pub(super) fn finish(&mut self, id: u64, owner: Owner, finish: Finish, now: Instant) {
         match owner {
             // An INVITE goes on whatever becomes of its PRACK.
             Owner::Bye | Owner::Cancel | Owner::Prack { .. } => {}
@@ -186,7 +189,7 @@ impl Endpoint {
     }
 
     /// Whether anybody still waits for what a request brings: a cancelled INVITE must not go out again.
-    fn is_wanted(&self, owner: &Owner) -> bool {
+    pub(super) fn is_wanted(&self, owner: &Owner) -> bool {
         match owner {
             Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
             Owner::Cancel => false,
@@ -218,8 +221,11 @@ impl Endpoint {
             Fired::Done => self.forget_client(id),
             Fired::TimedOut => {
                 let owner = client.owner.clone();
+                let failed_over = self.fail_over(id, &Finish::TimedOut, now);
                 self.forget_client(id);
-                self.finish(id, owner, Finish::TimedOut, now);
+                if !failed_over {
+                    self.finish(id, owner, Finish::TimedOut, now);
+                }
             }
         }
     }
@@ -228,8 +234,11 @@ impl Endpoint {
     pub(super) fn client_unsendable(&mut self, id: u64, now: Instant) {
         let Some(client) = self.clients.get(&id) else { return };
         let owner = client.owner.clone();
+        let failed_over = self.fail_over(id, &Finish::Unsendable, now);
         self.forget_client(id);
-        self.finish(id, owner, Finish::Unsendable, now);
+        if !failed_over {
+            self.finish(id, owner, Finish::Unsendable, now);
+        }
     }
 
     pub(super) fn forget_client(&mut self, id: u64) {

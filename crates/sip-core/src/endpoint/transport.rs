@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::locate::{Rest, domain_of, secure_contact};
 use super::{ClientMachine, ClientTransaction, Due, Endpoint, HandleError, Owner};
 use crate::message::{Frame, FrameError, Message, StreamFramer};
 use crate::transaction::{ClientInvite, ClientOther};
@@ -25,6 +26,8 @@ pub(super) struct Connection {
     framer: StreamFramer,
     open: bool,
     waiting: Vec<Bytes>,
+    /// TLS: whom the certificate of a connection of ours was checked for.
+    domain: String,
 }
 
 impl Endpoint {
@@ -103,8 +106,13 @@ impl Endpoint {
                     }
                     None => {
                         let framer = StreamFramer::default();
-                        let connection =
-                            Connection { flow, framer, open: true, waiting: Vec::new() };
+                        let connection = Connection {
+                            flow,
+                            framer,
+                            open: true,
+                            waiting: Vec::new(),
+                            domain: String::new(),
+                        };
                         self.connections.insert(id, connection);
                         Vec::new()
                     }
@@ -202,17 +210,27 @@ impl Endpoint {
     /// A stream to this peer that stands: a text prefers it to datagrams (RFC 3428 §8).
     pub(super) fn stream_to(&self, flow: Flow) -> Option<Flow> {
         let mut known = self.connections.values();
-        let found = known.find(|known| known.open && known.flow.remote == flow.remote)?;
+        // TLS is of one domain; it is found by `transmit_to`, where that fits.
+        let fits = |known: &&Connection| {
+            known.open && known.flow.transport == Transport::Tcp && known.flow.remote == flow.remote
+        };
+        let found = known.find(fits).filter(|_| flow.transport != Transport::Tls)?;
         Some(Flow { local: flow.local, ..found.flow })
     }
 
     /// Bytes on their way: by datagram, by an open connection, or by one that is opened now.
     pub(super) fn transmit(&mut self, flow: Flow, contents: Bytes) {
-        self.transmit_by(flow, contents);
+        self.transmit_to(flow, &flow.remote.ip().to_string(), contents);
     }
 
-    /// The same; gives the connection they take.
-    fn transmit_by(&mut self, flow: Flow, contents: Bytes) -> Option<ConnectionId> {
+    /// The same, to a server whose certificate has to be for this domain where the flow is TLS; gives the connection
+    /// they take. A connection that was opened for another domain is not taken: nobody proved that it is the same.
+    pub(super) fn transmit_to(
+        &mut self,
+        flow: Flow,
+        domain: &str,
+        contents: Bytes,
+    ) -> Option<ConnectionId> {
         if flow.transport == Transport::Udp {
             self.outputs.push_back(Output::Transmit(Transmit { flow, contents }));
             return None;
@@ -220,7 +238,12 @@ impl Endpoint {
         let by_id = flow.connection.filter(|id| self.connections.contains_key(id));
         let known = by_id.or_else(|| {
             let mut all = self.connections.iter();
-            all.find(|(_, known)| known.flow.remote == flow.remote).map(|(id, _)| *id)
+            let fits = |known: &Connection| {
+                known.flow.transport == flow.transport
+                    && known.flow.remote == flow.remote
+                    && (flow.transport == Transport::Tcp || known.domain == domain)
+            };
+            all.find(|(_, known)| fits(known)).map(|(id, _)| *id)
         });
         let id = known.unwrap_or_else(|| {
             let id = ConnectionId(self.new_id() | (1 << 63));
@@ -230,9 +253,16 @@ impl Endpoint {
                 framer: StreamFramer::default(),
                 open: false,
                 waiting: Vec::new(),
+                domain: domain.to_owned(),
             };
             self.connections.insert(id, connection);
-            let connect = Connect { connection: id, local: flow.local, remote: flow.remote };
+            let connect = Connect {
+                connection: id,
+                transport: flow.transport,
+                domain: domain.to_owned(),
+                local: flow.local,
+                remote: flow.remote,
+            };
             self.outputs.push_back(Output::Connect(connect));
             id
         });
@@ -257,6 +287,7 @@ impl Endpoint {
     ) -> u64 {
         let branch = format!("z9hG4bK{}", self.token());
         self.write_agent(&mut request.headers, "User-Agent");
+        secure_contact(&mut request);
         write_via(&mut request, &flow, &branch);
         let mut bytes = request.to_bytes();
         let (mut flow, mut fallback) = (flow, None);
@@ -270,7 +301,7 @@ impl Endpoint {
         let id = self.new_id();
         self.client_index.insert((branch, request.method.clone()), id);
         let machine = machine(&request.method, flow.transport.is_reliable(), &self.times, now);
-        let connection = self.transmit_by(flow, bytes.clone());
+        let connection = self.transmit_to(flow, &domain_of(&request), bytes.clone());
         let flow = Flow { connection, ..flow };
         let client = ClientTransaction {
             machine,
@@ -279,6 +310,7 @@ impl Endpoint {
             flow,
             owner,
             fallback,
+            rest: Rest::default(),
             challenged: Vec::new(),
             acks: Vec::new(),
             forks: std::collections::BTreeMap::new(),
@@ -368,6 +400,7 @@ pub(super) fn note_source(request: &mut Request, flow: Flow) -> Flow {
     if asked && flow.transport == Transport::Udp {
         return flow;
     }
-    let remote = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060));
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    let remote = SocketAddr::new(flow.remote.ip(), port);
     Flow { remote, ..flow }
 }

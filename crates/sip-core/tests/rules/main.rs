@@ -20,4 +20,5 @@ mod replaces;
 mod script;
 mod streams;
 mod subscriptions;
+mod tp;
 mod transfer;

@@ -8,7 +8,7 @@ fn text_to(script: &mut Script, target: &str, text: &str) -> RequestId {
     let target = Uri::parse(target).unwrap();
     let message = PagerMessage {
         target: target.clone(),
-        flow: Script::flow(Transport::Udp),
+        way: Script::flow(Transport::Udp).into(),
         from: NameAddr::new(None, Uri::parse("sip:me@192.0.2.1").unwrap()),
         to: NameAddr::new(None, target),
         content: Content::text(text),

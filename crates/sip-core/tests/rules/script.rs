@@ -1,15 +1,15 @@
 //! The agent under test, what it sent and told, and a peer whose every message the test writes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sip_core::{
-    Config, Confirmed, Connect, ConnectionChange, ConnectionId, Contact, Content, Early, Endpoint,
-    Event, Flow, HandleError, Input, Invite, Message, NameAddr, Output, Request, Response,
-    StatusCode, Transport, Uri,
+    Config, Confirmed, Connect, ConnectionChange, ConnectionId, Contact, Content, DnsAnswer, Early,
+    Endpoint, Event, Flow, HandleError, Input, Invite, Message, NameAddr, Output, Query, Question,
+    Request, ResolvedTarget, Response, StatusCode, Transport, Uri, Way,
 };
 
 pub const ME: &str = "192.0.2.1:5060";
@@ -70,6 +70,12 @@ pub struct Script {
     pub events: VecDeque<Event>,
     pub connects: Vec<Connect>,
     pub closed: Vec<ConnectionId>,
+    /// What the name system was asked, in order.
+    pub asked: Vec<String>,
+    /// What it knows: of `SRV _sip._udp.example.com`, `A host.example.com` and so on.
+    pub zone: BTreeMap<String, DnsAnswer>,
+    /// Questions are not answered but kept here.
+    pub held: Option<Vec<Query>>,
     me: SocketAddr,
     count: u32,
 }
@@ -119,6 +125,9 @@ impl Script {
             events: VecDeque::new(),
             connects: Vec::new(),
             closed: Vec::new(),
+            asked: Vec::new(),
+            zone: BTreeMap::new(),
+            held: None,
             me: ME.parse().unwrap(),
             count: 0,
         }
@@ -130,7 +139,7 @@ impl Script {
                 Output::Close(connection) => self.closed.push(connection),
                 Output::Connect(connect) => self.connects.push(connect),
                 Output::Event(event) => self.events.push_back(event),
-                Output::Resolve(_) => {}
+                Output::Resolve(query) => self.resolve(query),
                 Output::Timeout(_) => return,
                 Output::Transmit(transmit) => self.sent.push_back(Sent {
                     flow: transmit.flow,
@@ -138,6 +147,32 @@ impl Script {
                 }),
             }
         }
+    }
+
+    fn resolve(&mut self, query: Query) {
+        let kind = match query.question {
+            Question::Addresses { .. } => "A",
+            Question::Naptr => "NAPTR",
+            Question::Srv => "SRV",
+        };
+        let name = format!("{kind} {}", query.name);
+        self.asked.push(name.clone());
+        if let Some(held) = &mut self.held {
+            held.push(query);
+            return;
+        }
+        let nothing = match query.question {
+            Question::Addresses { .. } => {
+                let ip = query.name.parse().ok();
+                let target = |remote| ResolvedTarget { remote, local: self.me };
+                DnsAnswer::Addresses(ip.map(target).into_iter().collect())
+            }
+            Question::Naptr => DnsAnswer::Naptr(Vec::new()),
+            Question::Srv => DnsAnswer::Srv(Vec::new()),
+        };
+        let answer = self.zone.get(&name).cloned().unwrap_or(nothing);
+        let input = Input::Resolved { now: self.now, query: query.id, answer };
+        self.agent.handle_input(input).unwrap();
     }
 
     fn feed(&mut self, input: Input<'_>) -> Result<(), HandleError> {
@@ -165,13 +200,17 @@ impl Script {
         self.feed(Input::Stream { now: self.now, connection, contents: text.as_bytes() })
     }
 
+    pub fn resolved(&mut self, query: &Query, answer: DnsAnswer) {
+        self.feed(Input::Resolved { now: self.now, query: query.id, answer }).unwrap();
+    }
+
     pub fn open(&mut self, id: u64, remote: &str) {
-        let flow = Flow {
-            transport: Transport::Tcp,
-            local: self.me,
-            remote: remote.parse().unwrap(),
-            connection: None,
-        };
+        self.open_by(Transport::Tcp, id, remote);
+    }
+
+    pub fn open_by(&mut self, transport: Transport, id: u64, remote: &str) {
+        let flow =
+            Flow { transport, local: self.me, remote: remote.parse().unwrap(), connection: None };
         let change = ConnectionChange::Opened { flow };
         self.feed(Input::Connection { now: self.now, connection: ConnectionId(id), change })
             .unwrap();
@@ -250,16 +289,16 @@ impl Script {
         self.udp(&text).unwrap();
     }
 
-    pub fn invite_to(&mut self, flow: Flow, target: &str) -> Early {
-        self.invite_with(flow, target, Content::sdp("v=0\r\n"))
+    pub fn invite_to(&mut self, way: impl Into<Way>, target: &str) -> Early {
+        self.invite_with(way, target, Content::sdp("v=0\r\n"))
     }
 
-    pub fn invite_with(&mut self, flow: Flow, target: &str, offer: Content) -> Early {
+    pub fn invite_with(&mut self, way: impl Into<Way>, target: &str, offer: Content) -> Early {
         let to = Uri::parse(target).unwrap();
         let me = Uri::parse("sip:me@192.0.2.1").unwrap();
         let invite = Invite {
             target: to.clone(),
-            flow,
+            way: way.into(),
             from: NameAddr::new(None, me),
             to: NameAddr::new(None, to),
             contact: Self::contact(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transport};
+use sip_core::{Connect, ConnectionChange, ConnectionId, Flow};
 
 /// All connections.
 #[derive(Default)]
@@ -31,6 +31,7 @@ impl Streams {
             let change = ConnectionChange::Closed { refused: true };
             return vec![(from, connect.connection, change)];
         };
+        let transport = connect.transport;
         self.opened += 1;
         let accepted = ConnectionId(self.opened);
         let port = 40_000 + u16::try_from(self.opened % 20_000).unwrap_or_default();
@@ -40,7 +41,7 @@ impl Streams {
         self.remotes.insert((from, connect.remote), connect.connection);
         self.remotes.insert((to, outside), accepted);
         let opened = |local, remote, connection| ConnectionChange::Opened {
-            flow: Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) },
+            flow: Flow { transport, local, remote, connection: Some(connection) },
         };
         vec![
             (to, accepted, opened(connect.remote, outside, accepted)),

@@ -8,7 +8,9 @@ use crate::dialog::Dialog;
 use crate::endpoint::refer::Progress;
 use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
-use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value, ends_usage};
+use crate::endpoint::{
+    Contact, Due, Endpoint, Owner, answer_contact, capabilities, contact_value, ends_usage,
+};
 use crate::transaction::Timer;
 use crate::{
     CallKey, Content, Event, Failure, Method, PendingSubscribe, StatusCode, SubscriptionEnd,
@@ -121,7 +123,7 @@ impl Endpoint {
         let expires = expires.min(pending.request.headers.expires().unwrap_or(DEFAULT_EXPIRES));
         let mut response = pending.request.response(StatusCode::OK, Some(&tag));
         crate::endpoint::calls::copy_record_route(&pending.request, &mut response);
-        response.headers.push("Contact", contact_value(&contact, &pending.flow));
+        response.headers.push("Contact", answer_contact(&contact, &pending.flow, &pending.request));
         response.headers.push("Expires", expires.as_secs().to_string());
         self.respond_with(pending.server, response, now);
         let key = match pending.subscription.filter(|key| self.subscriptions.contains_key(key)) {
@@ -227,7 +229,7 @@ impl Endpoint {
                     request.body = content.body;
                 }
                 let owner = Owner::Notify { subscription: key, call: None };
-                self.start_client(request, hop, owner, now);
+                self.start_in_dialog(request, hop, owner, now);
             }
             Place::Asked { .. } => {}
         }

@@ -132,7 +132,7 @@ impl Endpoint {
         let request =
             Request { method: Method::Subscribe, uri, headers, body: bytes::Bytes::new() };
         let owner = Owner::Subscribe { subscription: key, call: None };
-        self.start_client(request.clone(), flow, owner, now);
+        self.start_in_dialog(request.clone(), flow, owner, now);
         let contact = subscribe.contact;
         let place = Place::Asked { call_id, local_tag, request: Box::new(request), flow, contact };
         self.subscriptions.insert(key, Subscription::new(place, package, role, now));
@@ -205,7 +205,7 @@ impl Endpoint {
                     request.headers.push(name, value);
                 }
                 let owner = Owner::Subscribe { subscription, call: None };
-                self.start_client(request, hop, owner, now);
+                self.start_in_dialog(request, hop, owner, now);
             }
             Place::Shared(call) => {
                 let call = *call;
