@@ -118,7 +118,8 @@ fn words(event: &Event) -> Option<String> {
         Event::Line(line) | Event::PersonalText(line) if !line.is_own => {
             let only = if line.to == Recipient::Everyone { "" } else { " (only to you)" };
             let doubt = if line.verified { "" } else { " (not verified)" };
-            format!("{}{only}{doubt}: {}", line.name, line.text)
+            let late = if line.expired { " (came too late)" } else { "" };
+            format!("{}{only}{doubt}{late}: {}", line.name, line.text)
         }
         Event::Participant(participant) if !participant.is_self => {
             let state = match participant.state {

@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 mod cpim;
+pub(crate) mod expiry;
 pub(crate) mod form;
 pub(crate) mod limits;
 pub(crate) mod parts;

@@ -95,6 +95,8 @@ pub struct Line {
     pub text: String,
     /// Whether the author is known from his dialog; false shows "(not verified)".
     pub verified: bool,
+    /// Whether its author gave it a time that was over when it came (RFC 3428 §7).
+    pub expired: bool,
     /// When it was accepted here.
     pub at: OffsetDateTime,
 }

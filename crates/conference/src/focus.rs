@@ -135,6 +135,8 @@ pub struct Focus {
     seen: VecDeque<talk::Seen>,
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     subscribing: BTreeMap<RequestId, Option<CallKey>>,
+    /// When the text that is being heard was written, where its time is over.
+    stale: Option<time::OffsetDateTime>,
     over: bool,
 }
 
@@ -198,6 +200,7 @@ impl Focus {
             seen: VecDeque::new(),
             subscribers: BTreeMap::new(),
             subscribing: BTreeMap::new(),
+            stale: None,
             over: false,
         }
     }

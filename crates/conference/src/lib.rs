@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 pub use chat::MAX_TEXT;
 pub use chat::body::{Body as TextBody, read as read_text};
+pub use chat::expiry::expired as text_expired;
 pub use command::{Command, MediaState, Token};
 pub use effect::{Effect, MixerAct, SipAct};
 pub use event::{

@@ -103,6 +103,8 @@ pub struct Member {
     in_flight: Option<(Token, Option<RequestId>)>,
     gathering: Option<Gathering>,
     texts: BTreeMap<MessageId, Said>,
+    /// The time of the text heard last was over.
+    stale: bool,
     /// Learnt from the peer's answers.
     text_type: TextType,
 }
@@ -165,6 +167,7 @@ impl Member {
             in_flight: None,
             gathering: None,
             texts: BTreeMap::new(),
+            stale: false,
             text_type: TextType::default(),
         };
         if let Some((request, flow)) = invited {

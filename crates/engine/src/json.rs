@@ -50,6 +50,7 @@ impl Writer {
                 json!({
                     "event": "message", "id": line.id.0, "seq": line.seq, "from": line.from, "name": line.name,
                     "to": to, "text": line.text, "verified": line.verified,
+                    "expired": line.expired,
                 })
             }
             Event::Notice { text } => json!({"event": "notice", "text": text}),

@@ -149,3 +149,24 @@ fn a_text_to_the_hosts_own_address_stays_with_the_host() {
         assert!(room.net.at(*other).texts().is_empty());
     }
 }
+
+#[test]
+fn ms10_a_text_whose_time_is_over_is_shown_so_and_relayed_with_the_time_of_its_writing() {
+    let mut room = room();
+    let (bob, source) = (room.phones[0], address("192.0.2.30:5060"));
+    let target = Host::conference_uri(HOST).to_string();
+    let from = format!("\"Bob\" <{}>", room.net.at(bob).uri());
+    let cases =
+        [("Date: Sat Feb 1 23:05:07 2020\r\nExpires: 60\r\n", true), ("Expires: 60\r\n", false)];
+    for (number, (more, expired)) in cases.into_iter().enumerate() {
+        let plain = Stranger::message(&target, &from, source, &format!("late{number}"), "news");
+        let text = String::from_utf8(plain).unwrap();
+        let text = text.replace("Content-Type", &format!("{more}Content-Type"));
+        room.net.inject(source, HOST, text.as_bytes());
+        room.net.run_for(Duration::from_secs(5));
+        let host = room.net.at(room.host);
+        assert_eq!(host.lines().last().map(|line| line.expired), Some(expired), "{more}");
+        let shown = room.net.at(room.phones[1]).shown().pop().unwrap().to_owned();
+        assert_eq!(shown, if expired { "Bob (23:05): news" } else { "Bob: news" });
+    }
+}

@@ -215,6 +215,9 @@ impl State {
         if !line.verified {
             head = head.push(label("(not verified)", 12.0, tokens.warn));
         }
+        if line.expired {
+            head = head.push(label("(came too late)", 12.0, tokens.warn));
+        }
         head = head.push(Space::new().width(Length::Fill));
         let head = match (&line.to, private) {
             (Recipient::Participant(entity), true) => {

@@ -35,6 +35,7 @@ fn line(id: u64, text: &str) -> Line {
         to: Recipient::Everyone,
         text: text.into(),
         verified: true,
+        expired: false,
         at: time::OffsetDateTime::UNIX_EPOCH,
     }
 }

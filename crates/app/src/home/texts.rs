@@ -181,6 +181,7 @@ pub(super) mod tests {
             to: engine::Recipient::Me,
             text: text.into(),
             verified: false,
+            expired: false,
             at: time::OffsetDateTime::UNIX_EPOCH,
         }
     }

@@ -56,6 +56,7 @@ fn line(text: &str) -> Line {
         to: Recipient::Me,
         text: text.into(),
         verified: false,
+        expired: false,
         at: time::OffsetDateTime::UNIX_EPOCH,
     }
 }

@@ -43,6 +43,22 @@ pub(crate) fn plain(author: Author<'_>, text: &str, names: Option<&[&str]>) -> S
     format!("{label} ({words}):\n{text}")
 }
 
+/// The name of an author whose text comes late, with the time of its writing (UTC).
+pub(crate) fn late(name: &str, written: time::OffsetDateTime) -> String {
+    let written = written.to_offset(time::UtcOffset::UTC);
+    format!("{name} ({:02}:{:02})", written.hour(), written.minute())
+}
+
+/// Takes the time of a late text off, as [`late`] writes it.
+fn without_time(rest: &str) -> &str {
+    let Some((time, behind)) = rest.strip_prefix(" (").and_then(|rest| rest.split_once(')')) else {
+        return rest;
+    };
+    let digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_time = time.split_once(':').is_some_and(|(hour, minute)| digits(hour) && digits(minute));
+    if is_time { behind } else { rest }
+}
+
 /// Lines of a text; a line end at its end begins none.
 pub(crate) fn count_lines(text: &str) -> usize {
     split_lines(text).count().max(1)
@@ -92,6 +108,7 @@ pub(crate) fn split_author<'a>(text: &'a str, names: &[String]) -> Option<(Strin
     known.sort_by_key(|name| std::cmp::Reverse(name.len()));
     for name in known {
         let Some(rest) = text.strip_prefix(name.as_str()) else { continue };
+        let rest = without_time(rest);
         let (private, rest) = match rest.strip_prefix(" (only to you)") {
             Some(rest) => (true, rest),
             None => (false, rest),
@@ -115,6 +132,19 @@ mod tests {
     use super::*;
 
     const NAMES: [&str; 2] = ["Alice", "Bob"];
+
+    #[test]
+    fn ms10_the_time_of_a_late_text_stands_behind_the_name_and_comes_off_again() {
+        let name = late("Bob", time::macros::datetime!(2026-11-22 23:05:07 UTC));
+        assert_eq!(name, "Bob (23:05)");
+        let names = ["Bob".to_owned(), "Bob (2)".to_owned()];
+        for (author, private) in [(Author::Public(&name), false), (Author::Private(&name), true)] {
+            let text = plain(author, "hi", None);
+            let split = split_author(&text, &names);
+            assert_eq!(split, Some(("Bob".to_owned(), private, "hi")), "{text}");
+        }
+        assert_eq!(split_author("Bob (3:05): hi", &names), None);
+    }
 
     #[test]
     fn one_line_gets_the_name_in_front_and_more_get_it_on_its_own_line() {

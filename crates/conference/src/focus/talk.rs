@@ -5,7 +5,7 @@ use sip_core::{CallKey, Flow, Request, RequestId, StatusCode};
 use super::delivery::Written;
 use super::{Focus, HOST};
 use crate::chat::whole::Joined;
-use crate::chat::{MAX_TEXT, body};
+use crate::chat::{MAX_TEXT, body, expiry, form};
 use crate::{Event, Line, MessageId, Now, ParticipantId, Recipient, SipAct};
 
 /// Requests outside of dialogs that are remembered so that a repeated one is not relayed twice.
@@ -93,6 +93,7 @@ impl Focus {
         now: Now,
     ) {
         let is_own = author == HOST;
+        let stale = self.stale.filter(|_| !is_own);
         let host = self.entity_of_person(HOST);
         let for_host =
             is_own || to == Recipient::Everyone || to == Recipient::Participant(host.clone());
@@ -110,10 +111,12 @@ impl Focus {
                 to: shown_to,
                 text: text.clone(),
                 verified,
+                expired: stale.is_some(),
                 at: now.utc,
             }));
         }
-        let author = Some(name.to_owned());
+        // Too late for its author: whoever reads it sees when it was written (sip-chat 3.4.8).
+        let author = Some(stale.map_or_else(|| name.to_owned(), |at| form::late(name, at)));
         let written = Written { text, author, author_entity: entity.to_owned(), to };
         self.remember(line, written.clone());
         self.relay(line, &written, now);
@@ -128,6 +131,7 @@ impl Focus {
         flow: &Flow,
         now: Now,
     ) {
+        self.stale = expiry::expired(request, now.utc);
         let in_dialog = call.filter(|call| self.legs.contains_key(call));
         if let Some(call) = in_dialog {
             self.hear_leg(message, call, request, true, now);
@@ -384,6 +388,7 @@ impl Focus {
             to: Recipient::Me,
             text,
             verified: false,
+            expired: self.stale.is_some(),
             at: now.utc,
         }));
         if let Some(call) = tied

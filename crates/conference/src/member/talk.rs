@@ -8,7 +8,7 @@ use super::{
     TCP_LIMIT, UDP_LIMIT,
 };
 use crate::chat::whole::{self, Joined};
-use crate::chat::{MAX_TEXT, body, form, parts};
+use crate::chat::{MAX_TEXT, body, expiry, form, parts};
 use crate::focus::entity_of;
 use crate::text::{PieceKind, recognise};
 use crate::tie::{LegAddress, tie};
@@ -49,6 +49,7 @@ impl Member {
             to: said.to.clone(),
             text: said.text.clone(),
             verified: true,
+            expired: false,
             at: now.utc,
         }));
         self.texts.insert(line, said.clone());
@@ -247,6 +248,7 @@ impl Member {
         flow: &Flow,
         now: Now,
     ) {
+        self.stale = expiry::expired(request, now.utc).is_some();
         let in_call = call == Some(self.settings.call);
         let tied = in_call || (call.is_none() && self.is_from_peer(request, flow));
         let text = match body::read(request) {
@@ -435,6 +437,7 @@ impl Member {
             to,
             text,
             verified,
+            expired: self.stale,
             at: now.utc,
         }));
     }

@@ -256,6 +256,7 @@ impl Actor {
             to: Recipient::Me,
             text,
             verified: false,
+            expired: conference::text_expired(request, SystemTime::now().into()).is_some(),
             at: SystemTime::now().into(),
         }));
     }
