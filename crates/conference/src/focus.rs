@@ -459,6 +459,6 @@ impl Focus {
 pub(crate) fn entity_of(uri: &AnyUri) -> String {
     match uri {
         AnyUri::Sip(uri) => uri.bare().to_string(),
-        AnyUri::Other(text) => text.clone(),
+        AnyUri::Other(text) => text.to_string(),
     }
 }

@@ -51,7 +51,7 @@ pub fn parse_target(text: &str) -> Result<(Uri, Option<String>), AddressError> {
             return Err(AddressError::Emergency);
         }
         let AnyUri::Sip(uri) = address.uri else { return Err(AddressError::Invalid) };
-        return check(uri).map(|uri| (uri, address.display));
+        return check(uri).map(|uri| (uri, address.display.map(Into::into)));
     }
     let lower = text.to_ascii_lowercase();
     let digits: String =

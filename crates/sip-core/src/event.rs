@@ -201,6 +201,7 @@ pub enum CallFailure {
 
 /// Why an established call ended.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each call, at its end")]
 pub enum EndReason {
     /// The peer sent BYE.
     Bye(Request),

@@ -31,5 +31,5 @@ pub use key::{
 };
 pub use message::{
     AnyUri, CSeq, Content, Failure, Headers, Host, Message, Method, NameAddr, Params, ParseError,
-    Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success, Uri, Via,
+    Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success, Text, Uri, Via,
 };

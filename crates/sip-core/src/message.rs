@@ -8,16 +8,22 @@ mod framing;
 mod headers;
 mod method;
 mod name_addr;
+mod names;
 mod params;
 mod rack;
 mod refer_to;
 mod replaces;
 mod sipfrag;
 mod status;
+mod text;
 mod uri;
 mod via;
 
+use std::fmt::Write;
+
 use bytes::{BufMut, Bytes, BytesMut};
+
+use uri::AnyUriPart;
 
 pub use error::{HeaderName, ParseError};
 pub use framing::{Frame, FrameError, StreamFramer};
@@ -31,6 +37,7 @@ pub use refer_to::{ReferTo, ReferToFault};
 pub use replaces::Replaces;
 pub use sipfrag::StatusFragment;
 pub use status::{Failure, Provisional, StatusCode, Success};
+pub use text::Text;
 pub use uri::{AnyUri, Host, Scheme, Uri};
 pub use via::Via;
 
@@ -116,7 +123,7 @@ impl Message {
         }
         let (head, body) = split_head(datagram).ok_or(ParseError::Truncated)?;
         let (first, lines) = split_first_line(head);
-        let (headers, fault) = Headers::parse(lines, MAX_HEADERS);
+        let (headers, fault) = Headers::parse(head, head.len() - lines.len(), MAX_HEADERS);
         let mut message = Self::parse_start(first, headers)?;
         let fault = fault.or_else(|| message.headers().fault());
         let length = match message.headers().content_length() {
@@ -161,7 +168,7 @@ impl Message {
             return Err(ParseError::StartLine);
         };
         let method = Method::parse(method).ok_or(ParseError::StartLine)?;
-        let other = |uri: &str| AnyUri::Other(uri.to_owned());
+        let other = |uri: &str| AnyUri::Other(uri.into());
         let unread = |uri: &str, headers| Request {
             method: method.clone(),
             uri: other(uri),
@@ -172,10 +179,21 @@ impl Message {
             if !version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("SIP/")) {
                 return Err(ParseError::StartLine);
             }
-            return Err(ParseError::Version { request: Box::new(unread(uri, headers)) });
+            let mut request = Box::new(unread(uri, headers));
+            // Their Via has their version; the answer goes in ours.
+            let vias: Vec<String> = request.headers.get_all("Via").map(str::to_owned).collect();
+            request.headers.remove("Via");
+            for via in vias {
+                request.headers.push("Via", via.replacen(version, "SIP/2.0", 1));
+            }
+            return Err(ParseError::Version { request });
         }
-        let parsed = if parts.next().is_some() { None } else { AnyUri::parse(uri).ok() };
-        let Some(uri) = parsed else {
+        // The same text where the headers' memory has it: then the URI shares it.
+        let head = std::sync::Arc::clone(headers.head());
+        let at = method.as_str().len() + 1;
+        let shared = head.get(at..at + uri.len()).filter(|shared| *shared == uri).unwrap_or(uri);
+        let parsed = AnyUriPart::parse(shared).ok().filter(|_| parts.next().is_none());
+        let Some(uri) = parsed.map(|uri| uri.own(&head)) else {
             let request = Box::new(unread(uri, headers));
             return Err(ParseError::Request { header: HeaderName("Request-URI"), request });
         };
@@ -208,16 +226,16 @@ impl Message {
                 return fail(name);
             }
         }
-        if headers.from_header().is_err() {
+        if !headers.has_address("From") {
             return fail("From");
         }
-        if headers.to_header().is_err() {
+        if !headers.has_address("To") {
             return fail("To");
         }
         if headers.call_id().is_none() {
             return fail("Call-ID");
         }
-        if headers.top_via().is_err() || headers.list("Via").len() > MAX_VIAS {
+        if !headers.has_vias(MAX_VIAS) {
             return fail("Via");
         }
         match (self, headers.cseq()) {
@@ -227,11 +245,11 @@ impl Message {
             }
             _ => {}
         }
-        if headers.contacts().is_err() {
+        if !headers.has_addresses("Contact") {
             return fail("Contact");
         }
         // A route set that cannot be read is not an empty one: requests would go past the proxies that asked for them.
-        if headers.record_routes().is_err() {
+        if !headers.has_addresses("Record-Route") {
             return fail("Record-Route");
         }
         let hops = headers.get("Max-Forwards");
@@ -252,7 +270,10 @@ impl Message {
 impl Request {
     /// The bytes to send; Content-Length is always written.
     pub fn to_bytes(&self) -> Bytes {
-        write(&format!("{} {} SIP/2.0", self.method, self.uri), &self.headers, &self.body)
+        let mut bytes = room(&self.headers, &self.body);
+        // Memory cannot refuse to be written to.
+        let _ = write!(bytes, "{} {} SIP/2.0\r\n", self.method, self.uri);
+        finish(bytes, &self.headers, &self.body)
     }
 
     /// Body and type, where there is a body.
@@ -263,15 +284,16 @@ impl Request {
     /// A response to this request: Via, From, To, Call-ID and CSeq copied (RFC 3261 §8.2.6.2). The tag goes to To where
     /// the request has none.
     pub fn response(&self, status: StatusCode, to_tag: Option<&str>) -> Response {
-        let untagged = self.headers.to_header().is_ok_and(|to| to.tag().is_none());
-        let to_tag = to_tag.filter(|_| untagged);
+        let untagged = self.headers.has_address("To") && self.headers.to_tag().is_none();
         let mut headers = Headers::default();
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-            for value in self.headers.get_all(name) {
-                match (name, to_tag) {
-                    ("To", Some(tag)) => headers.push("To", format!("{value};tag={tag}")),
-                    _ => headers.push(name, value),
+            match to_tag.filter(|_| name == "To" && untagged) {
+                Some(tag) => {
+                    for value in self.headers.get_all(name) {
+                        headers.push(name, format!("{value};tag={tag}"));
+                    }
                 }
+                None => headers.push_from(&self.headers, name),
             }
         }
         Response { status, reason: status.reason_phrase().to_owned(), headers, body: Bytes::new() }
@@ -281,8 +303,10 @@ impl Request {
 impl Response {
     /// The bytes to send; Content-Length is always written.
     pub fn to_bytes(&self) -> Bytes {
-        let start = format!("SIP/2.0 {} {}", self.status.code(), one_line(&self.reason));
-        write(&start, &self.headers, &self.body)
+        let mut bytes = room(&self.headers, &self.body);
+        let reason = one_line(&self.reason);
+        let _ = write!(bytes, "SIP/2.0 {} {reason}\r\n", self.status.code());
+        finish(bytes, &self.headers, &self.body)
     }
 
     /// Body and type, where there is a body.
@@ -304,12 +328,13 @@ fn content(headers: &Headers, body: &Bytes) -> Option<Content> {
     })
 }
 
-fn write(start: &str, headers: &Headers, body: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(512 + body.len());
-    bytes.put_slice(start.as_bytes());
-    bytes.put_slice(b"\r\n");
+fn room(headers: &Headers, body: &[u8]) -> BytesMut {
+    BytesMut::with_capacity(192 + headers.size() + body.len())
+}
+
+fn finish(mut bytes: BytesMut, headers: &Headers, body: &[u8]) -> Bytes {
     headers.write(&mut bytes);
-    bytes.put_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    let _ = write!(bytes, "Content-Length: {}\r\n\r\n", body.len());
     bytes.put_slice(body);
     bytes.freeze()
 }

@@ -79,7 +79,7 @@ impl Focus {
         let others = self.people.values().filter(|person| person.shown.id != HOST);
         let taken = others.map(|person| person.shown.name.as_str());
         let name = name::unique(&wished, &entity, "", taken);
-        self.settings.own.display = Some(name.clone());
+        self.settings.own.display = Some(name.clone().into());
         self.change(HOST, now, |host| host.name = name);
     }
 

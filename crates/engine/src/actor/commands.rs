@@ -53,7 +53,7 @@ impl Actor {
             }
             Command::SetName { name } => {
                 let name = conference::clean_name(&name);
-                self.own.display = Some(name.clone()).filter(|name| !name.is_empty());
+                self.own.display = (!name.is_empty()).then(|| name.as_str().into());
                 self.settings.name.clone_from(&name);
                 if let Some(session) = &mut self.session {
                     session.handle_command(conference::Command::SetName { name });

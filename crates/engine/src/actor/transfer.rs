@@ -172,7 +172,10 @@ impl Actor {
         };
         let request = self.endpoint.refer(Refer { call: key, to: target }, now);
         let remote = self.endpoint.remote_party(call);
-        let name = remote.map(|remote| remote.display.clone().unwrap_or(remote.uri.to_string()));
+        let name = remote.map(|remote| match &remote.display {
+            Some(display) => display.to_string(),
+            None => remote.uri.to_string(),
+        });
         let name = conference::clean_line(&name.unwrap_or_default());
         self.transfers.insert(request, Transfer { call, name });
     }

@@ -142,7 +142,7 @@ impl Endpoint {
         let mut request = dialog.request(queued.method.clone(), None);
         if let Some(display) = &queued.from_display {
             let mut from = dialog.local.clone();
-            from.display = Some(display.clone());
+            from.display = Some(display.into());
             request.headers.set("From", from.to_string());
         }
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));

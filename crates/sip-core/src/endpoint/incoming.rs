@@ -26,6 +26,13 @@ impl Endpoint {
             self.respond_with(server, response, now);
             return;
         }
+        // Our answer would be of the one type that it does not take (RFC 3261 §13.2.1, RFC 4475 §3.3.15).
+        let takes = ["application/sdp", "application/*", "*/*"];
+        let accept = request.headers.accept();
+        if accept.is_some_and(|types| !types.iter().any(|kind| takes.contains(&kind.as_str()))) {
+            self.respond_status(server, &request, StatusCode::NOT_ACCEPTABLE, now);
+            return;
+        }
         let replaces = match self.replaced_by(&request) {
             Ok(replaces) => replaces,
             Err(status) => {

@@ -439,7 +439,9 @@ pub(super) fn add_tag(response: &mut Response, tag: &str) {
 /// Branch, sent-by and method; requests of RFC 2543 are known by their Call-ID, CSeq and tag instead.
 pub(super) fn server_key(request: &Request) -> Option<ServerKey> {
     let via = request.headers.top_via().ok()?;
-    let branch = match via.branch().filter(|branch| branch.starts_with("z9hG4bK")) {
+    // The sign of RFC 3261 alone tells nothing apart (RFC 4475 §3.2.1).
+    let unique = |branch: &&str| branch.len() > 7 && branch.starts_with("z9hG4bK");
+    let branch = match via.branch().filter(unique) {
         Some(branch) => branch.to_owned(),
         None => {
             let headers = &request.headers;

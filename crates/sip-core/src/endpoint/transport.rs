@@ -377,7 +377,7 @@ pub(super) fn write_via(request: &mut Request, flow: &Flow, branch: &str) {
 
 fn set_via_transport(request: &mut Request, transport: Transport) {
     if let Ok(mut via) = request.headers.top_via() {
-        via.transport = transport.via_token().to_owned();
+        via.transport = transport.via_token().into();
         request.headers.pop_via();
         request.headers.push_front("Via", via.to_string());
     }

@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use super::{Headers, MAX_MESSAGE, split_first_line, split_head};
+use super::headers::length_in;
+use super::{MAX_MESSAGE, split_head};
 
 /// Bytes of a connection, waiting to be whole messages.
 #[derive(Debug, Default)]
@@ -106,8 +107,7 @@ impl StreamFramer {
         };
         let start = self.buffer.len() - body.len();
         let head = &self.buffer[..start];
-        let (headers, _) = Headers::parse(split_first_line(head).1, usize::MAX);
-        let length = match headers.content_length() {
+        let length = match length_in(head) {
             Ok(Some(length)) => length,
             Ok(None) | Err(_) => return Some(Err(FrameError::NoLength)),
         };

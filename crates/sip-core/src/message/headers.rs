@@ -1,26 +1,55 @@
 //! The headers of a message: an ordered list, kept as it came, typed on demand (RFC 3261 §7.3, §20).
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
-use super::params::split_outside_quotes;
-use super::{CSeq, HeaderName, Method, NameAddr, Params, ParseError, Via};
+use super::name_addr::NameAddrPart;
+use super::names::Known;
+use super::params::pieces;
+use super::via::ViaPart;
+use super::{CSeq, HeaderName, Method, NameAddr, Params, ParseError, Text, Via};
 
 /// One header line.
 #[derive(Clone, Debug)]
 struct Header {
+    /// What it is, where its name is one of the known.
+    known: Option<Known>,
+    place: Place,
+}
+
+/// Where name and value stand.
+#[derive(Clone, Debug)]
+enum Place {
+    /// In the bytes that were read, each from and to.
+    Read { name: (u32, u32), value: (u32, u32) },
+    /// In memory of their own: written by us, or read and not usable as it stood.
+    Own(Box<Own>),
+    /// Written by us under the RFC's own name.
+    Value(Text),
+}
+
+/// A line that was folded, had bytes that are no UTF-8, or has a name of its own.
+#[derive(Clone, Debug)]
+struct Own {
     /// As it came; compact forms included.
-    name: String,
+    name: Text,
     /// Unfolded and trimmed; lossy where it was not UTF-8.
-    text: String,
-    /// The bytes, where `text` does not give them back.
+    value: Text,
+    /// The bytes, where `value` does not give them back.
     raw: Option<Vec<u8>>,
 }
 
 /// Ordered headers. Names are compared without case, compact names are expanded.
+///
+/// What was read stays one piece of memory; a line is two ranges of it. Clones share it, and so do the typed values.
 #[derive(Clone, Debug, Default)]
-pub struct Headers(Vec<Header>);
+pub struct Headers {
+    head: Arc<str>,
+    lines: Vec<Header>,
+}
 
 /// A media type with its parameters, in lower case.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,40 +89,36 @@ pub struct SubscriptionState {
 }
 
 impl Headers {
-    /// Reads header lines; the second value names the first header that was none. Lines over the limit are a fault too.
-    pub(super) fn parse(mut lines: &[u8], limit: usize) -> (Self, Option<HeaderName>) {
-        let mut headers = Self::default();
+    /// Reads the header lines that begin at `from` of a head; the second value names the first header that was none.
+    /// Lines over the limit are a fault too.
+    pub(super) fn parse(head: &[u8], from: usize, limit: usize) -> (Self, Option<HeaderName>) {
+        let whole: Arc<str> = std::str::from_utf8(head).unwrap_or_default().into();
+        let is_text = whole.len() == head.len();
+        let lines = Vec::with_capacity(if head.len() > from { 16 } else { 0 });
+        let mut headers = Self { head: whole, lines };
         let mut fault = None;
-        while !lines.is_empty() {
-            let (line, rest) = next_line(lines);
-            lines = rest;
+        let mut rest = head.get(from..).unwrap_or_default();
+        while !rest.is_empty() {
+            let (line, next) = next_line(rest);
+            let start = head.len() - rest.len();
+            rest = next;
             if line.is_empty() {
                 continue;
             }
-            if headers.0.len() >= limit {
+            if headers.lines.len() >= limit {
                 return (headers, fault.or(Some(HeaderName("number of headers"))));
             }
-            let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-                fault = fault.or(Some(HeaderName("header line")));
-                continue;
-            };
-            let name = line[..colon].trim_ascii();
-            if name.is_empty() || !name.iter().all(|byte| super::method::is_token_byte(*byte)) {
-                fault = fault.or(Some(HeaderName("header name")));
-                continue;
+            match read_line(line, start, is_text) {
+                Ok(header) => headers.lines.push(header),
+                Err(name) => fault = fault.or(Some(HeaderName(name))),
             }
-            let name = String::from_utf8_lossy(name).into_owned();
-            let value = unfold(&line[colon + 1..]);
-            let (text, raw) = match String::from_utf8(value) {
-                Ok(text) => (text, None),
-                Err(error) => {
-                    let raw = error.into_bytes();
-                    (String::from_utf8_lossy(&raw).into_owned(), Some(raw))
-                }
-            };
-            headers.0.push(Header { name, text, raw });
         }
         (headers, fault)
+    }
+
+    /// The text that what was read is a part of; empty where that was no UTF-8.
+    pub(super) fn head(&self) -> &Arc<str> {
+        &self.head
     }
 
     /// A singleton that is there twice with different values, or a value that cannot be.
@@ -103,57 +128,83 @@ impl Headers {
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        for header in &self.0 {
-            if is_same_name(&header.name, "Content-Length") {
+        for line in &self.lines {
+            if line.known == Some(Known::CONTENT_LENGTH) {
                 continue;
             }
-            out.put_slice(header.name.as_bytes());
+            out.put_slice(self.name_of(line).as_bytes());
             out.put_slice(b": ");
-            match &header.raw {
-                Some(raw) => out.put_slice(raw),
-                None => out.put_slice(header.text.as_bytes()),
+            match &line.place {
+                Place::Own(own) => match &own.raw {
+                    Some(raw) => out.put_slice(raw),
+                    None => out.put_slice(own.value.as_bytes()),
+                },
+                Place::Read { .. } | Place::Value(_) => {
+                    out.put_slice(self.value_of(line).as_bytes());
+                }
             }
             out.put_slice(b"\r\n");
         }
     }
 
+    /// About how many bytes [`Headers::write`] will write.
+    pub(super) fn size(&self) -> usize {
+        self.lines.iter().map(|line| self.value_of(line).len() + 24).sum()
+    }
+
     /// The first value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|h| is_same_name(&h.name, name)).map(|h| h.text.as_str())
+        self.find(name).map(|line| self.value_of(line))
     }
 
     /// The value of each line of this name.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |h| is_same_name(&h.name, name)).map(|h| h.text.as_str())
+        self.all(name).map(|line| self.value_of(line))
     }
 
     /// All elements of a list header, over all of its lines.
     pub fn list(&self, name: &str) -> Vec<&str> {
-        let lines = self.0.iter().filter(|h| is_same_name(&h.name, name));
-        let elements = lines.flat_map(|h| split_outside_quotes(&h.text, ','));
-        elements.map(str::trim).filter(|element| !element.is_empty()).collect()
+        self.elements(name).map(|(_, element)| element).collect()
     }
 
     /// Adds a line at the end. Line ends in the value become spaces.
     pub fn push(&mut self, name: &str, value: impl AsRef<str>) {
-        self.0.push(header(name, value.as_ref()));
+        self.lines.push(header(name, value.as_ref()));
     }
 
     /// Adds a line at the front.
     pub fn push_front(&mut self, name: &str, value: impl AsRef<str>) {
-        self.0.insert(0, header(name, value.as_ref()));
+        self.lines.insert(0, header(name, value.as_ref()));
+    }
+
+    /// Adds the lines of this name that another message has, without copying them.
+    pub(super) fn push_from(&mut self, other: &Self, name: &str) {
+        for line in other.all(name) {
+            let place = match &line.place {
+                Place::Read { name, value }
+                    if line.known.is_some_and(|known| known.name() == other.slice(*name)) =>
+                {
+                    Place::Value(Text::within(&other.head, other.slice(*value)))
+                }
+                Place::Read { name, value } => Place::Own(Box::new(Own {
+                    name: Text::within(&other.head, other.slice(*name)),
+                    value: Text::within(&other.head, other.slice(*value)),
+                    raw: None,
+                })),
+                Place::Own(own) => Place::Own(own.clone()),
+                Place::Value(value) => Place::Value(value.clone()),
+            };
+            self.lines.push(Header { known: line.known, place });
+        }
     }
 
     /// Replaces all lines of this name by one, at the place of the first.
     pub fn set(&mut self, name: &str, value: impl AsRef<str>) {
-        match self.0.iter().position(|h| is_same_name(&h.name, name)) {
+        let wanted = Known::find(name);
+        match self.lines.iter().position(|line| self.is_named(line, wanted, name)) {
             Some(place) => {
-                self.0[place] = header(name, value.as_ref());
-                let mut at = 0;
-                self.0.retain(|h| {
-                    at += 1;
-                    at - 1 == place || !is_same_name(&h.name, name)
-                });
+                self.lines[place] = header(name, value.as_ref());
+                self.retain(|at, is_named| at == place || !is_named, name);
             }
             None => self.push(name, value),
         }
@@ -161,22 +212,21 @@ impl Headers {
 
     /// Takes away all lines of this name.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|h| !is_same_name(&h.name, name));
+        self.retain(|_, is_named| !is_named, name);
     }
 
     /// Takes away the first element of Via, and empty ones before it.
     pub(crate) fn pop_via(&mut self) {
-        while let Some(place) = self.0.iter().position(|h| is_same_name(&h.name, "Via")) {
-            let pieces = split_outside_quotes(&self.0[place].text, ',');
-            let first = pieces.iter().position(|piece| !piece.trim().is_empty());
-            let rest = first.map(|first| pieces[first + 1..].join(",").trim().to_owned());
-            match &rest {
-                Some(rest) if !rest.is_empty() => self.0[place] = header("Via", rest),
-                _ => {
-                    self.0.remove(place);
+        let via = Known::find("Via");
+        while let Some(place) = self.lines.iter().position(|line| line.known == via) {
+            let (found, rest) = behind_first(self.value_of(&self.lines[place]));
+            match rest.map(|rest| header("Via", rest)) {
+                Some(rest) => self.lines[place] = rest,
+                None => {
+                    self.lines.remove(place);
                 }
             }
-            if first.is_some() {
+            if found {
                 return;
             }
         }
@@ -184,27 +234,134 @@ impl Headers {
 
     /// All lines: name as it came and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|h| (h.name.as_str(), h.text.as_str()))
+        self.lines.iter().map(|line| (self.name_of(line), self.value_of(line)))
+    }
+
+    fn retain(&mut self, keep: impl Fn(usize, bool) -> bool, name: &str) {
+        let wanted = Known::find(name);
+        let mut at = 0;
+        let head = Arc::clone(&self.head);
+        self.lines.retain(|line| {
+            at += 1;
+            keep(at - 1, is_named(&head, line, wanted, name))
+        });
+    }
+
+    fn find(&self, name: &str) -> Option<&Header> {
+        let wanted = Known::find(name);
+        self.lines.iter().find(|line| self.is_named(line, wanted, name))
+    }
+
+    fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a Header> + use<'a, 'n> {
+        let wanted = Known::find(name);
+        self.lines.iter().filter(move |line| self.is_named(line, wanted, name))
+    }
+
+    fn is_named(&self, line: &Header, wanted: Option<Known>, name: &str) -> bool {
+        is_named(&self.head, line, wanted, name)
+    }
+
+    fn name_of<'a>(&'a self, line: &'a Header) -> &'a str {
+        name_of(&self.head, line)
+    }
+
+    fn value_of<'a>(&'a self, line: &'a Header) -> &'a str {
+        match &line.place {
+            Place::Read { value, .. } => self.slice(*value),
+            Place::Own(own) => &own.value,
+            Place::Value(value) => value,
+        }
+    }
+
+    fn slice(&self, range: (u32, u32)) -> &str {
+        slice(&self.head, range)
+    }
+
+    /// What a value is a part of: its typed form shares it.
+    fn whole<'a>(&'a self, line: &'a Header) -> &'a Arc<str> {
+        match &line.place {
+            Place::Read { .. } => &self.head,
+            Place::Own(own) => own.value.whole(),
+            Place::Value(value) => value.whole(),
+        }
+    }
+
+    fn elements<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = (&'a Header, &'a str)> + use<'a, 'n> {
+        let lines = self.all(name);
+        let elements = lines.flat_map(|line| {
+            pieces(self.value_of(line), b',').map(move |element| (line, element.trim()))
+        });
+        elements.filter(|(_, element)| !element.is_empty())
+    }
+
+    fn address(&self, name: &'static str) -> Result<NameAddr, ParseError> {
+        let line = self.find(name).ok_or(ParseError::Value(name))?;
+        NameAddr::within(self.whole(line), self.value_of(line))
+    }
+
+    fn addresses(&self, name: &str) -> Result<Vec<NameAddr>, ParseError> {
+        let list = self.elements(name).filter(|(_, element)| *element != "*");
+        list.map(|(line, element)| NameAddr::within(self.whole(line), element)).collect()
+    }
+
+    /// Whether an address, or each of a list, can be read.
+    pub(super) fn has_address(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| NameAddrPart::parse(value).is_ok())
+    }
+
+    /// Whether a list of addresses can be read.
+    pub(super) fn has_addresses(&self, name: &str) -> bool {
+        let mut list = self.elements(name).filter(|(_, element)| *element != "*");
+        list.all(|(_, element)| NameAddrPart::parse(element).is_ok())
+    }
+
+    /// Whether each of at most so many values of Via can be read, and there is one.
+    pub(super) fn has_vias(&self, most: usize) -> bool {
+        let mut count = 0;
+        let good = self.elements("Via").all(|(_, element)| {
+            count += 1;
+            count <= most && ViaPart::parse(element).is_ok()
+        });
+        good && count > 0
     }
 
     /// From.
     pub fn from_header(&self) -> Result<NameAddr, ParseError> {
-        NameAddr::parse(self.get("From").ok_or(ParseError::Value("From"))?)
+        self.address("From")
     }
 
     /// To.
     pub fn to_header(&self) -> Result<NameAddr, ParseError> {
-        NameAddr::parse(self.get("To").ok_or(ParseError::Value("To"))?)
+        self.address("To")
+    }
+
+    /// The tag of To, where it has one.
+    pub fn to_tag(&self) -> Option<&str> {
+        NameAddrPart::parse(self.get("To")?).ok()?.tag()
+    }
+
+    /// The tag of From, where it has one.
+    pub fn from_tag(&self) -> Option<&str> {
+        NameAddrPart::parse(self.get("From")?).ok()?.tag()
+    }
+
+    /// How many values Via has.
+    pub fn via_count(&self) -> usize {
+        self.elements("Via").count()
     }
 
     /// All values of Via, top first.
     pub fn vias(&self) -> Result<Vec<Via>, ParseError> {
-        self.list("Via").into_iter().map(Via::parse).collect()
+        self.elements("Via").map(|(line, one)| Via::within(self.whole(line), one)).collect()
     }
 
     /// The top value of Via.
     pub fn top_via(&self) -> Result<Via, ParseError> {
-        Via::parse(self.list("Via").first().ok_or(ParseError::Value("Via"))?)
+        let (line, first) = self.elements("Via").next().ok_or(ParseError::Value("Via"))?;
+        Via::within(self.whole(line), first)
     }
 
     /// CSeq.
@@ -219,18 +376,17 @@ impl Headers {
 
     /// All values of Contact; `*` gives none.
     pub fn contacts(&self) -> Result<Vec<NameAddr>, ParseError> {
-        let list = self.list("Contact");
-        list.into_iter().filter(|contact| *contact != "*").map(NameAddr::parse).collect()
+        self.addresses("Contact")
     }
 
     /// Route.
     pub fn routes(&self) -> Result<Vec<NameAddr>, ParseError> {
-        self.list("Route").into_iter().map(NameAddr::parse).collect()
+        self.addresses("Route")
     }
 
     /// Record-Route.
     pub fn record_routes(&self) -> Result<Vec<NameAddr>, ParseError> {
-        self.list("Record-Route").into_iter().map(NameAddr::parse).collect()
+        self.addresses("Record-Route")
     }
 
     /// Max-Forwards.
@@ -240,10 +396,7 @@ impl Headers {
 
     /// Content-Length, where there is one.
     pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
-        let Some(value) = self.get("Content-Length") else { return Ok(None) };
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let length = value.parse().ok().filter(|_| digits);
-        length.map(Some).ok_or(ParseError::Value("Content-Length"))
+        self.get("Content-Length").map(length).transpose()
     }
 
     /// Content-Type.
@@ -312,7 +465,106 @@ impl Headers {
 }
 
 fn header(name: &str, value: &str) -> Header {
-    Header { name: name.to_owned(), text: super::one_line(value).trim().to_owned(), raw: None }
+    let known = Known::find(name);
+    let value = one_line(value.trim());
+    let value = value.trim();
+    let place = match known {
+        Some(known) if known.name() == name => Place::Value(value.into()),
+        Some(_) | None => {
+            Place::Own(Box::new(Own { name: name.into(), value: value.into(), raw: None }))
+        }
+    };
+    Header { known, place }
+}
+
+/// The value without what would begin another line; mostly as it is.
+fn one_line(text: &str) -> Cow<'_, str> {
+    match text.contains(['\r', '\n', '\0']) {
+        true => Cow::Owned(super::one_line(text)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Whether a list has an element, and what stands behind the first.
+fn behind_first(list: &str) -> (bool, Option<&str>) {
+    let mut elements = pieces(list, b',');
+    let found = elements.by_ref().any(|piece| !piece.trim().is_empty());
+    let rest = elements.next().map(|next| {
+        let start = next.as_ptr() as usize - list.as_ptr() as usize;
+        list[start..].trim()
+    });
+    (found, rest.filter(|rest| found && !rest.is_empty()))
+}
+
+/// A line that begins at `start` of a head; the error says what is wrong with it.
+fn read_line(line: &[u8], start: usize, is_text: bool) -> Result<Header, &'static str> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or("header line")?;
+    let name = line[..colon].trim_ascii();
+    if name.is_empty() || !name.iter().all(|byte| super::method::is_token_byte(*byte)) {
+        return Err("header name");
+    }
+    let value = line[colon + 1..].trim_ascii();
+    let text = std::str::from_utf8(name).unwrap_or_default();
+    let known = Known::find(text);
+    let folded = value.contains(&b'\n');
+    let at = |part: &[u8]| {
+        let from = start + part.as_ptr() as usize - line.as_ptr() as usize;
+        Some((u32::try_from(from).ok()?, u32::try_from(from + part.len()).ok()?))
+    };
+    if let (true, false, Some(name), Some(value)) = (is_text, folded, at(name), at(value)) {
+        return Ok(Header { known, place: Place::Read { name, value } });
+    }
+    let value = if folded { unfold(value) } else { value.to_vec() };
+    let (value, raw) = match String::from_utf8(value) {
+        Ok(value) => (value, None),
+        Err(error) => {
+            let raw = error.into_bytes();
+            (String::from_utf8_lossy(&raw).into_owned(), Some(raw))
+        }
+    };
+    let own = Own { name: text.into(), value: value.into(), raw };
+    Ok(Header { known, place: Place::Own(Box::new(own)) })
+}
+
+fn slice(head: &str, range: (u32, u32)) -> &str {
+    head.get(range.0 as usize..range.1 as usize).unwrap_or_default()
+}
+
+fn name_of<'a>(head: &'a str, line: &'a Header) -> &'a str {
+    match &line.place {
+        Place::Read { name, .. } => slice(head, *name),
+        Place::Own(own) => &own.name,
+        Place::Value(_) => line.known.map_or("", Known::name),
+    }
+}
+
+fn is_named(head: &str, line: &Header, wanted: Option<Known>, name: &str) -> bool {
+    match (line.known, wanted) {
+        (Some(known), Some(wanted)) => known == wanted,
+        (None, None) => name_of(head, line).eq_ignore_ascii_case(name),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn length(value: &str) -> Result<usize, ParseError> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|_| digits).ok_or(ParseError::Value("Content-Length"))
+}
+
+/// The first Content-Length of a head with its first line, which nothing else is read of.
+pub(super) fn length_in(head: &[u8]) -> Result<Option<usize>, ParseError> {
+    let mut rest = super::split_first_line(head).1;
+    while !rest.is_empty() {
+        let (line, next) = next_line(rest);
+        rest = next;
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = std::str::from_utf8(line[..colon].trim_ascii()).unwrap_or_default();
+        if Known::find(name) == Some(Known::CONTENT_LENGTH) {
+            let value = unfold(&line[colon + 1..]);
+            return length(std::str::from_utf8(&value).unwrap_or_default()).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn seconds(value: &str) -> Option<Duration> {
@@ -321,33 +573,6 @@ fn seconds(value: &str) -> Option<Duration> {
         return None;
     }
     Some(Duration::from_secs(u64::from(value.parse().unwrap_or(u32::MAX))))
-}
-
-fn is_same_name(one: &str, two: &str) -> bool {
-    expand(one).eq_ignore_ascii_case(expand(two))
-}
-
-/// Compact names (RFC 3261 §7.3.3 and the RFCs of each).
-fn expand(name: &str) -> &str {
-    let [byte] = name.as_bytes() else { return name };
-    match byte.to_ascii_lowercase() {
-        b'b' => "Referred-By",
-        b'c' => "Content-Type",
-        b'e' => "Content-Encoding",
-        b'f' => "From",
-        b'i' => "Call-ID",
-        b'k' => "Supported",
-        b'l' => "Content-Length",
-        b'm' => "Contact",
-        b'o' => "Event",
-        b'r' => "Refer-To",
-        b's' => "Subject",
-        b't' => "To",
-        b'u' => "Allow-Events",
-        b'v' => "Via",
-        b'x' => "Session-Expires",
-        _ => name,
-    }
 }
 
 /// One logical line: continued while the next begins with white space.
@@ -366,10 +591,6 @@ fn next_line(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// Line end and the white space behind it become one space.
 fn unfold(value: &[u8]) -> Vec<u8> {
-    let value = value.trim_ascii();
-    if !value.contains(&b'\n') {
-        return value.to_vec();
-    }
     let mut out = Vec::with_capacity(value.len());
     for part in value.split(|byte| *byte == b'\n') {
         let part = part.trim_ascii();
@@ -388,7 +609,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Headers {
-        let (headers, fault) = Headers::parse(text.as_bytes(), 64);
+        let (headers, fault) = Headers::parse(text.as_bytes(), 0, 64);
         assert_eq!(fault, None);
         headers
     }
@@ -414,7 +635,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_utf8_survive() {
-        let (headers, _) = Headers::parse(b"Subject: caf\xe9\r\n", 4);
+        let (headers, _) = Headers::parse(b"Subject: caf\xe9\r\n", 0, 4);
         let mut out = BytesMut::new();
         headers.write(&mut out);
         assert_eq!(&out[..], b"Subject: caf\xe9\r\n");

@@ -1,9 +1,8 @@
 //! Methods and CSeq. The vocabulary of known methods is rsip's, behind our own type.
 
 use std::fmt;
-use std::str::FromStr;
 
-use super::ParseError;
+use super::{ParseError, Text};
 
 /// A request method; case-sensitive (RFC 3261 §7.1).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -24,38 +23,34 @@ pub enum Method {
     Subscribe,
     Update,
     /// Any other token.
-    Other(String),
+    Other(Text),
 }
 
 impl Method {
     /// Reads a token; `None` where it is none.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || !text.bytes().all(is_token_byte) {
-            return None;
-        }
-        let Ok(known) = rsip::Method::from_str(text) else {
-            return Some(Self::Other(text.to_owned()));
-        };
         // rsip reads methods in any case; RFC 3261 §7.1 has them case-sensitive.
-        if known.to_string() != text {
-            return Some(Self::Other(text.to_owned()));
-        }
-        Some(match known {
-            rsip::Method::Ack => Self::Ack,
-            rsip::Method::Bye => Self::Bye,
-            rsip::Method::Cancel => Self::Cancel,
-            rsip::Method::Info => Self::Info,
-            rsip::Method::Invite => Self::Invite,
-            rsip::Method::Message => Self::Message,
-            rsip::Method::Notify => Self::Notify,
-            rsip::Method::Options => Self::Options,
-            rsip::Method::PRack => Self::Prack,
-            rsip::Method::Publish => Self::Publish,
-            rsip::Method::Refer => Self::Refer,
-            rsip::Method::Register => Self::Register,
-            rsip::Method::Subscribe => Self::Subscribe,
-            rsip::Method::Update => Self::Update,
-        })
+        let known = match text {
+            "ACK" => rsip::Method::Ack,
+            "BYE" => rsip::Method::Bye,
+            "CANCEL" => rsip::Method::Cancel,
+            "INFO" => rsip::Method::Info,
+            "INVITE" => rsip::Method::Invite,
+            "MESSAGE" => rsip::Method::Message,
+            "NOTIFY" => rsip::Method::Notify,
+            "OPTIONS" => rsip::Method::Options,
+            "PRACK" => rsip::Method::PRack,
+            "PUBLISH" => rsip::Method::Publish,
+            "REFER" => rsip::Method::Refer,
+            "REGISTER" => rsip::Method::Register,
+            "SUBSCRIBE" => rsip::Method::Subscribe,
+            "UPDATE" => rsip::Method::Update,
+            _ => {
+                let token = !text.is_empty() && text.bytes().all(is_token_byte);
+                return token.then(|| Self::Other(text.into()));
+            }
+        };
+        Some(known.into())
     }
 
     /// The token.
@@ -76,6 +71,27 @@ impl Method {
             Self::Subscribe => "SUBSCRIBE",
             Self::Update => "UPDATE",
             Self::Other(token) => token,
+        }
+    }
+}
+
+impl From<rsip::Method> for Method {
+    fn from(known: rsip::Method) -> Self {
+        match known {
+            rsip::Method::Ack => Self::Ack,
+            rsip::Method::Bye => Self::Bye,
+            rsip::Method::Cancel => Self::Cancel,
+            rsip::Method::Info => Self::Info,
+            rsip::Method::Invite => Self::Invite,
+            rsip::Method::Message => Self::Message,
+            rsip::Method::Notify => Self::Notify,
+            rsip::Method::Options => Self::Options,
+            rsip::Method::PRack => Self::Prack,
+            rsip::Method::Publish => Self::Publish,
+            rsip::Method::Refer => Self::Refer,
+            rsip::Method::Register => Self::Register,
+            rsip::Method::Subscribe => Self::Subscribe,
+            rsip::Method::Update => Self::Update,
         }
     }
 }
@@ -102,7 +118,8 @@ impl CSeq {
         let (Some(number), Some(method), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(ParseError::Value("CSeq"));
         };
-        let number = number.parse().map_err(|_| ParseError::Value("CSeq"))?;
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse().ok().filter(|_| digits).ok_or(ParseError::Value("CSeq"))?;
         if number > i32::MAX as u32 {
             return Err(ParseError::Value("CSeq"));
         }

@@ -1,15 +1,18 @@
 //! `"Display" <uri>;params`: From, To, Contact, Route (RFC 3261 §20.10).
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use super::params::split_outside_quotes;
-use super::{AnyUri, Params, ParseError};
+use super::params::pieces;
+use super::uri::AnyUriPart;
+use super::{AnyUri, Params, ParseError, Text};
 
 /// An address with its display name and the header's parameters.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct NameAddr {
     /// The display name with its quotes and escapes undone; untrusted text.
-    pub display: Option<String>,
+    pub display: Option<Text>,
     /// The address.
     pub uri: AnyUri,
     /// Parameters of the header, such as `tag`.
@@ -19,33 +22,25 @@ pub struct NameAddr {
 impl NameAddr {
     /// Without parameters.
     pub fn new(display: Option<&str>, uri: impl Into<AnyUri>) -> Self {
-        let display = display.filter(|name| !name.is_empty()).map(str::to_owned);
+        let display = display.filter(|name| !name.is_empty()).map(Text::from);
         Self { display, uri: uri.into(), params: Params::default() }
     }
 
     /// Reads one.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let text = text.trim();
-        let Some((display, rest)) = split_display(text)? else {
-            // Without angle brackets parameters belong to the header (RFC 3261 §20).
-            let (uri, params) = text.split_once(';').unwrap_or((text, ""));
-            if uri.contains(['?', ',']) {
-                return Err(ParseError::Value("address"));
-            }
-            let uri = AnyUri::parse(uri.trim())?;
-            return Ok(Self { display: None, uri, params: Params::parse(params)? });
-        };
-        let (uri, params) = rest.split_once('>').ok_or(ParseError::Value("address"))?;
-        let params = params.trim();
-        if !params.is_empty() && !params.starts_with(';') {
-            return Err(ParseError::Value("address"));
-        }
-        Ok(Self { display, uri: AnyUri::parse(uri.trim())?, params: Params::parse(params)? })
+        let whole: Arc<str> = text.into();
+        Self::within(&whole, &whole)
+    }
+
+    /// Reads a part of a text.
+    pub(super) fn within(whole: &Arc<str>, part: &str) -> Result<Self, ParseError> {
+        NameAddrPart::parse(part).map(|part| part.own(whole))
     }
 
     /// Reads a comma-separated list.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, ParseError> {
-        split_outside_quotes(text, ',').into_iter().map(Self::parse).collect()
+        let whole: Arc<str> = text.into();
+        pieces(&whole, b',').map(|piece| Self::within(&whole, piece)).collect()
     }
 
     /// The tag parameter.
@@ -61,30 +56,89 @@ impl NameAddr {
     }
 }
 
-/// Display name and what stands behind `<`; `None` where there is no `<`.
-fn split_display(text: &str) -> Result<Option<(Option<String>, &str)>, ParseError> {
-    if let Some(quoted) = text.strip_prefix('"') {
-        let mut name = String::new();
-        let mut chars = quoted.char_indices();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '\\' => name.extend(chars.next().map(|(_, c)| c)),
-                '"' => {
-                    let rest = quoted[at + 1..].trim_start();
-                    let rest = rest.strip_prefix('<').ok_or(ParseError::Value("address"))?;
-                    return Ok(Some((Some(name).filter(|name| !name.is_empty()), rest)));
-                }
-                c => name.push(c),
+/// An address within a text.
+#[derive(Clone, Debug)]
+pub(super) struct NameAddrPart<'a> {
+    display: Option<Cow<'a, str>>,
+    uri: AnyUriPart<'a>,
+    params: &'a str,
+}
+
+impl<'a> NameAddrPart<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let text = text.trim();
+        let Some((display, rest)) = split_display(text)? else {
+            // Without angle brackets parameters belong to the header (RFC 3261 §20).
+            let (uri, params) = text.split_once(';').unwrap_or((text, ""));
+            if uri.contains(['?', ',']) {
+                return Err(ParseError::Value("address"));
             }
+            let uri = AnyUriPart::parse(uri.trim())?;
+            Params::check(params)?;
+            return Ok(Self { display: None, uri, params });
+        };
+        let (uri, params) = rest.split_once('>').ok_or(ParseError::Value("address"))?;
+        let params = params.trim();
+        if !params.is_empty() && !params.starts_with(';') {
+            return Err(ParseError::Value("address"));
         }
-        return Err(ParseError::Value("quoted name"));
+        Params::check(params)?;
+        Ok(Self { display, uri: AnyUriPart::parse(uri.trim())?, params })
+    }
+
+    /// The tag parameter.
+    pub(super) fn tag(&self) -> Option<&'a str> {
+        Params::value_in(self.params, "tag")
+    }
+
+    fn own(self, whole: &Arc<str>) -> NameAddr {
+        let display = self.display.map(|name| match name {
+            Cow::Borrowed(name) => Text::within(whole, name),
+            Cow::Owned(name) => name.into(),
+        });
+        let params = self.params.trim_start_matches(';');
+        NameAddr { display, uri: self.uri.own(whole), params: Params::within(whole, params) }
+    }
+}
+
+/// A display name where there is one, and what stands behind `<`.
+type Split<'a> = (Option<Cow<'a, str>>, &'a str);
+
+/// `None` where there is no `<`.
+fn split_display(text: &str) -> Result<Option<Split<'_>>, ParseError> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let (name, rest) = split_quoted(quoted).ok_or(ParseError::Value("quoted name"))?;
+        let rest = rest.trim_start().strip_prefix('<').ok_or(ParseError::Value("address"))?;
+        return Ok(Some((Some(name).filter(|name| !name.is_empty()), rest)));
     }
     // A quote before it makes the bracket part of a parameter: `sip:a@b;+sip.instance="<urn:uuid:...>"`.
     let split = text.split_once('<').filter(|(name, _)| !name.contains('"'));
-    Ok(split.map(|(name, rest)| {
-        let name = name.trim();
-        ((!name.is_empty()).then(|| name.to_owned()), rest)
-    }))
+    let Some((name, rest)) = split else { return Ok(None) };
+    let name = name.trim();
+    // Unquoted it is a row of tokens (RFC 3261 §25.1). Other signs that phones leave unquoted are let pass, where they
+    // cannot be taken for something else.
+    if name.contains([',', ';', ':', '@', '>', '=']) {
+        return Err(ParseError::Value("display name"));
+    }
+    Ok(Some(((!name.is_empty()).then_some(Cow::Borrowed(name)), rest)))
+}
+
+/// What stands before the closing quote, its escapes undone, and what stands behind it.
+fn split_quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let plain = text.find(['"', '\\'])?;
+    if text[plain..].starts_with('"') {
+        return Some((Cow::Borrowed(&text[..plain]), &text[plain + 1..]));
+    }
+    let mut name = String::with_capacity(text.len());
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => name.push(chars.next()?.1),
+            '"' => return Some((Cow::Owned(name), &text[at + 1..])),
+            c => name.push(c),
+        }
+    }
+    None
 }
 
 impl fmt::Display for NameAddr {

@@ -1,47 +1,58 @@
 //! Parameters behind a semicolon: ordered, names without case, values as on the wire.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-use super::ParseError;
+use super::{ParseError, Text};
 
-/// `;name`, `;name=value` or `;name="quoted value"`, in order.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Params(Vec<(String, Option<String>)>);
+/// `;name`, `;name=value` or `;name="quoted value"`, in order. Kept as they came and looked up in their text: they are
+/// few, and most are never asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Option<Text>);
 
 impl Params {
     /// Reads `a=b;c;d="x;y"`; empty pieces are passed over.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut params = Vec::new();
-        for piece in split_outside_quotes(text, ';') {
-            let piece = piece.trim();
-            if piece.is_empty() {
-                continue;
-            }
-            match piece.split_once('=') {
-                Some((name, value)) if !name.trim().is_empty() => {
-                    let value = value.trim();
-                    if value.starts_with('"') && (value.len() < 2 || !value.ends_with('"')) {
-                        return Err(ParseError::Value("parameter"));
-                    }
-                    params.push((name.trim().to_owned(), Some(value.to_owned())));
-                }
-                Some(_) => return Err(ParseError::Value("parameter")),
-                None => params.push((piece.to_owned(), None)),
+        Self::check(text)?;
+        Ok(Self(Some(text.trim()).filter(|text| !text.is_empty()).map(Text::from)))
+    }
+
+    /// Whether they can be read.
+    pub(super) fn check(text: &str) -> Result<(), ParseError> {
+        for piece in pieces(text, b';') {
+            let Some((name, value)) = piece.split_once('=') else { continue };
+            let value = value.trim();
+            let open = value.starts_with('"') && (value.len() < 2 || !value.ends_with('"'));
+            if name.trim().is_empty() || open {
+                return Err(ParseError::Value("parameter"));
             }
         }
-        Ok(Self(params))
+        // Behind an open quote or bracket nothing could be added any more.
+        if is_open(text) { Err(ParseError::Value("parameter")) } else { Ok(()) }
+    }
+
+    /// Those of a checked part of a text.
+    pub(super) fn within(whole: &Arc<str>, part: &str) -> Self {
+        let part = part.trim();
+        Self((!part.is_empty()).then(|| Text::within(whole, part)))
+    }
+
+    /// The value in a checked text, as [`Params::value`] gives it.
+    pub(super) fn value_in<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+        let value = pairs(text).find(|(key, _)| key.eq_ignore_ascii_case(name))?.1?;
+        Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
     }
 
     /// The raw value: `None` absent, `Some(None)` present without a value.
     pub fn get(&self, name: &str) -> Option<Option<&str>> {
-        let found = self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_deref())
+        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The value without its quotes; `None` where absent or empty.
     pub fn value(&self, name: &str) -> Option<&str> {
-        let value = self.get(name)??;
-        Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+        Self::value_in(self.0.as_ref()?, name)
     }
 
     /// Whether it is there.
@@ -49,34 +60,86 @@ impl Params {
         self.get(name).is_some()
     }
 
-    /// Sets or adds.
+    /// Sets or adds. Neither name nor value may hold what ends a parameter outside of quotes.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
-        let value = value.map(str::to_owned);
-        match self.0.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)) {
-            Some(entry) => entry.1 = value,
-            None => self.0.push((name.to_owned(), value)),
+        let mut text = String::with_capacity(self.0.as_ref().map_or(0, |text| text.len()) + 48);
+        let mut add = |name: &str, value: Option<&str>| {
+            if !text.is_empty() {
+                text.push(';');
+            }
+            text.push_str(name);
+            if let Some(value) = value {
+                text.push('=');
+                text.push_str(value);
+            }
+        };
+        let mut found = false;
+        for (key, old) in self.iter() {
+            let this = !found && key.eq_ignore_ascii_case(name);
+            found |= this;
+            add(key, if this { value } else { old });
         }
+        if !found {
+            add(name, value);
+        }
+        self.0 = Some(text.into());
     }
 
     /// Takes it away.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        if !self.has(name) {
+            return;
+        }
+        let kept: Vec<String> = self
+            .iter()
+            .filter(|(key, _)| !key.eq_ignore_ascii_case(name))
+            .map(|(key, value)| value.map_or(key.to_owned(), |value| format!("{key}={value}")))
+            .collect();
+        self.0 = (!kept.is_empty()).then(|| kept.join(";").into());
     }
 
     /// All, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+        pairs(self.0.as_ref().map_or("", |text| text.as_str()))
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.iter().next().is_none()
+    }
+}
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Params {}
+
+impl PartialOrd for Params {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Params {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl Hash for Params {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for pair in self.iter() {
+            pair.hash(state);
+        }
     }
 }
 
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in &self.0 {
+        for (name, value) in self.iter() {
             match value {
                 Some(value) => write!(f, ";{name}={value}")?,
                 None => write!(f, ";{name}")?,
@@ -86,30 +149,54 @@ impl fmt::Display for Params {
     }
 }
 
+/// Names and raw values of a checked text.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let pieces = pieces(text, b';').map(str::trim).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| match piece.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (piece, None),
+    })
+}
+
 /// Pieces between separators that stand outside of quotes and angle brackets.
-pub(super) fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
-    let (mut quoted, mut escaped, mut angle) = (false, false, 0_u32);
-    let mut pieces = Vec::new();
-    let mut start = 0;
-    for (at, c) in text.char_indices() {
-        if escaped {
-            escaped = false;
-            continue;
-        }
-        match c {
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '<' if !quoted => angle += 1,
-            '>' if !quoted => angle = angle.saturating_sub(1),
-            c if c == separator && !quoted && angle == 0 => {
-                pieces.push(&text[start..at]);
-                start = at + c.len_utf8();
+pub(super) fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match separator_in(text, separator) {
+            Some(at) => {
+                rest = Some(&text[at + 1..]);
+                Some(&text[..at])
             }
+            None => rest.take(),
+        }
+    })
+}
+
+fn separator_in(text: &str, separator: u8) -> Option<usize> {
+    scan(text, Some(separator)).ok()
+}
+
+/// Whether a quote or an angle bracket is left open.
+fn is_open(text: &str) -> bool {
+    scan(text, None) == Err(true)
+}
+
+/// The place of the separator; without one, whether the text ends within quotes or brackets.
+fn scan(text: &str, separator: Option<u8>) -> Result<usize, bool> {
+    let (mut quoted, mut escaped, mut angle) = (false, false, 0_u32);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'<' if !quoted => angle += 1,
+            b'>' if !quoted => angle = angle.saturating_sub(1),
+            byte if Some(byte) == separator && !quoted && angle == 0 => return Ok(at),
             _ => {}
         }
     }
-    pieces.push(&text[start..]);
-    pieces
+    Err(quoted || angle > 0)
 }
 
 #[cfg(test)]

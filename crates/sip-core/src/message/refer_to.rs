@@ -83,7 +83,7 @@ impl fmt::Display for ReferTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut address = self.address.clone();
         if let (AnyUri::Sip(uri), Some(replaces)) = (&mut address.uri, &self.replaces) {
-            uri.headers = format!("Replaces={}", escape(&replaces.to_string()));
+            uri.headers = format!("Replaces={}", escape(&replaces.to_string())).into();
         }
         address.fmt(f)
     }

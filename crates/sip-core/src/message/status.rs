@@ -23,6 +23,8 @@ impl StatusCode {
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
     /// 408 Request Timeout.
     pub const REQUEST_TIMEOUT: Self = Self(408);
+    /// 406 Not Acceptable.
+    pub const NOT_ACCEPTABLE: Self = Self(406);
     /// 413 Request Entity Too Large.
     pub const REQUEST_ENTITY_TOO_LARGE: Self = Self(413);
     /// 415 Unsupported Media Type.

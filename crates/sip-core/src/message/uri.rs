@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::{Params, ParseError};
+use super::{Params, ParseError, Text};
 
 /// `sip` or `sips`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,7 +20,7 @@ pub enum Scheme {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Host {
     /// A name.
-    Name(String),
+    Name(Text),
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// An IPv6 address; written in brackets.
@@ -59,19 +60,7 @@ impl FromStr for Host {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let fault = ParseError::Value("host");
-        if let Some(inner) = text.strip_prefix('[') {
-            let inner = inner.strip_suffix(']').ok_or(fault)?;
-            return inner.parse().map(Self::V6).map_err(|_| ParseError::Value("IPv6 address"));
-        }
-        if let Ok(address) = text.parse() {
-            return Ok(Self::V4(address));
-        }
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        if text.is_empty() || text.len() > 255 || !text.bytes().all(good) {
-            return Err(fault);
-        }
-        Ok(Self::Name(text.to_owned()))
+        HostPart::parse(text).map(|part| part.own(&Arc::default()))
     }
 }
 
@@ -85,8 +74,44 @@ impl fmt::Display for Host {
     }
 }
 
+/// A host within a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HostPart<'a> {
+    Name(&'a str),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl<'a> HostPart<'a> {
+    fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let fault = ParseError::Value("host");
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or(fault)?;
+            return inner.parse().map(Self::V6).map_err(|_| ParseError::Value("IPv6 address"));
+        }
+        if text.as_bytes().first().is_some_and(u8::is_ascii_digit)
+            && let Ok(address) = text.parse()
+        {
+            return Ok(Self::V4(address));
+        }
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if text.is_empty() || text.len() > 255 || !text.bytes().all(good) {
+            return Err(fault);
+        }
+        Ok(Self::Name(text))
+    }
+
+    pub(super) fn own(self, whole: &Arc<str>) -> Host {
+        match self {
+            Self::Name(name) => Host::Name(Text::within(whole, name)),
+            Self::V4(address) => Host::V4(address),
+            Self::V6(address) => Host::V6(address),
+        }
+    }
+}
+
 /// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
-pub(super) fn parse_host_port(text: &str) -> Result<(Host, Option<u16>), ParseError> {
+pub(super) fn parse_host_port(text: &str) -> Result<(HostPart<'_>, Option<u16>), ParseError> {
     let (host, port) = if text.starts_with('[') {
         let end = text.find(']').ok_or(ParseError::Value("IPv6 address"))?;
         (&text[..=end], text[end + 1..].trim_start())
@@ -94,11 +119,16 @@ pub(super) fn parse_host_port(text: &str) -> Result<(Host, Option<u16>), ParseEr
         text.split_at(text.find(':').unwrap_or(text.len()))
     };
     let port = match port.strip_prefix(':') {
-        Some(port) => Some(port.trim().parse().map_err(|_| ParseError::Value("port"))?),
+        Some(port) => {
+            let port = port.trim();
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            let number = port.parse().ok().filter(|_| digits);
+            Some(number.ok_or(ParseError::Value("port"))?)
+        }
         None if port.is_empty() => None,
         None => return Err(ParseError::Value("host")),
     };
-    Ok((host.trim_end().parse()?, port))
+    Ok((HostPart::parse(host.trim_end())?, port))
 }
 
 /// A SIP or SIPS URI.
@@ -107,9 +137,9 @@ pub struct Uri {
     /// `sip` or `sips`.
     pub scheme: Scheme,
     /// User part, escaped as on the wire.
-    pub user: Option<String>,
+    pub user: Option<Text>,
     /// Password, escaped as on the wire.
-    pub password: Option<String>,
+    pub password: Option<Text>,
     /// Host.
     pub host: Host,
     /// Port, where given.
@@ -117,7 +147,7 @@ pub struct Uri {
     /// Parameters.
     pub params: Params,
     /// What stands behind `?`, without it.
-    pub headers: String,
+    pub headers: Text,
 }
 
 impl Uri {
@@ -125,12 +155,12 @@ impl Uri {
     pub fn sip(user: Option<&str>, host: Host, port: Option<u16>) -> Self {
         Self {
             scheme: Scheme::Sip,
-            user: user.map(escape_user),
+            user: user.map(|user| escape_user(user).into()),
             password: None,
             host,
             port,
             params: Params::default(),
-            headers: String::new(),
+            headers: Text::default(),
         }
     }
 
@@ -141,39 +171,8 @@ impl Uri {
 
     /// Reads one, without angle brackets around it.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let fault = ParseError::Value("SIP URI");
-        let (scheme, rest) = text.split_once(':').ok_or(fault)?;
-        let scheme = match scheme {
-            _ if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
-            _ if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
-            _ => return Err(ParseError::Value("SIP scheme")),
-        };
-        if rest.bytes().any(|byte| byte <= b' ' || b"<>\"".contains(&byte) || byte == 0x7f) {
-            return Err(ParseError::Value("SIP URI"));
-        }
-        // The user part may hold ; and ? (RFC 4475 §3.1.1.9): the @ decides.
-        let (userinfo, rest) = match rest.rfind('@') {
-            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
-            None => (None, rest),
-        };
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (address, params) = rest.split_once(';').unwrap_or((rest, ""));
-        let (host, port) = parse_host_port(address)?;
-        let (user, password) = match userinfo {
-            Some(userinfo) => {
-                let (user, password) = match userinfo.split_once(':') {
-                    Some((user, password)) => (user, Some(password.to_owned())),
-                    None => (userinfo, None),
-                };
-                if user.is_empty() || user.contains('@') {
-                    return Err(ParseError::Value("user part"));
-                }
-                (Some(user.to_owned()), password)
-            }
-            None => (None, None),
-        };
-        let params = Params::parse(params)?;
-        Ok(Self { scheme, user, password, host, port, params, headers: headers.to_owned() })
+        let whole: Arc<str> = text.into();
+        UriPart::parse(&whole).map(|part| part.own(&whole))
     }
 
     /// The user part with its escapes undone; where they give no UTF-8, as on the wire.
@@ -184,12 +183,12 @@ impl Uri {
 
     /// The same with another user part.
     pub fn with_user(&self, user: &str) -> Self {
-        Self { user: Some(escape_user(user)), ..self.clone() }
+        Self { user: Some(escape_user(user).into()), ..self.clone() }
     }
 
     /// Without parameters and headers: the address of record's form.
     pub fn bare(&self) -> Self {
-        Self { params: Params::default(), headers: String::new(), password: None, ..self.clone() }
+        Self { params: Params::default(), headers: Text::default(), password: None, ..self.clone() }
     }
 
     /// User and host equal; port and parameters are not looked at, because phones drop them.
@@ -252,11 +251,99 @@ impl fmt::Display for Uri {
     }
 }
 
+/// A SIP or SIPS URI within a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UriPart<'a> {
+    scheme: Scheme,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: HostPart<'a>,
+    port: Option<u16>,
+    params: &'a str,
+    headers: &'a str,
+}
+
+impl<'a> UriPart<'a> {
+    fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let fault = ParseError::Value("SIP URI");
+        let (scheme, rest) = text.split_once(':').ok_or(fault)?;
+        let scheme = match scheme {
+            _ if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            _ if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            _ => return Err(ParseError::Value("SIP scheme")),
+        };
+        if rest.bytes().any(|byte| byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f)) {
+            return Err(ParseError::Value("SIP URI"));
+        }
+        // The user part may hold ; and ? (RFC 4475 §3.1.1.9): the @ decides.
+        let (userinfo, rest) = match rest.rfind('@') {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
+        let (address, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = parse_host_port(address)?;
+        let (user, password) = match userinfo.map(|info| info.split_once(':').unwrap_or((info, "")))
+        {
+            Some((user, _)) if user.is_empty() || user.contains('@') => {
+                return Err(ParseError::Value("user part"));
+            }
+            Some((user, password)) => {
+                let given = userinfo.is_some_and(|info| info.len() > user.len());
+                (Some(user), Some(password).filter(|_| given))
+            }
+            None => (None, None),
+        };
+        Params::check(params)?;
+        Ok(Self { scheme, user, password, host, port, params, headers })
+    }
+
+    fn own(self, whole: &Arc<str>) -> Uri {
+        let text = |part| Text::within(whole, part);
+        Uri {
+            scheme: self.scheme,
+            user: self.user.map(text),
+            password: self.password.map(text),
+            host: self.host.own(whole),
+            port: self.port,
+            params: Params::within(whole, self.params),
+            headers: if self.headers.is_empty() { Text::default() } else { text(self.headers) },
+        }
+    }
+}
+
+/// Any URI within a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AnyUriPart<'a> {
+    Other(&'a str),
+    Sip(UriPart<'a>),
+}
+
+impl<'a> AnyUriPart<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let (scheme, rest) = text.split_once(':').ok_or(ParseError::Value("URI"))?;
+        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+            return UriPart::parse(text).map(Self::Sip);
+        }
+        let scheme_good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let rest_good = !rest.is_empty() && rest.bytes().all(|b| b > b' ' && !b"<>\"".contains(&b));
+        if scheme_good && rest_good { Ok(Self::Other(text)) } else { Err(ParseError::Value("URI")) }
+    }
+
+    pub(super) fn own(self, whole: &Arc<str>) -> AnyUri {
+        match self {
+            Self::Other(text) => AnyUri::Other(Text::within(whole, text)),
+            Self::Sip(uri) => AnyUri::Sip(uri.own(whole)),
+        }
+    }
+}
+
 /// Any URI: one of SIP, or another as it came (`tel:`, `urn:`, unknown schemes).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum AnyUri {
     /// A scheme that is none of SIP's.
-    Other(String),
+    Other(Text),
     /// SIP or SIPS.
     Sip(Uri),
 }
@@ -264,18 +351,8 @@ pub enum AnyUri {
 impl AnyUri {
     /// Reads one; a scheme of SIP with a fault behind it is an error, not another scheme.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let (scheme, rest) = text.split_once(':').ok_or(ParseError::Value("URI"))?;
-        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-            return Uri::parse(text).map(Self::Sip);
-        }
-        let scheme_good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-        let rest_good = !rest.is_empty() && rest.bytes().all(|b| b > b' ' && !b"<>\"".contains(&b));
-        if scheme_good && rest_good {
-            Ok(Self::Other(text.to_owned()))
-        } else {
-            Err(ParseError::Value("URI"))
-        }
+        let whole: Arc<str> = text.into();
+        AnyUriPart::parse(&whole).map(|part| part.own(&whole))
     }
 
     /// The SIP URI, where it is one.
@@ -304,7 +381,7 @@ impl fmt::Display for AnyUri {
 
 fn same_user(one: Option<&str>, two: Option<&str>) -> bool {
     match (one, two) {
-        (Some(one), Some(two)) => unescape(one) == unescape(two),
+        (Some(one), Some(two)) => one == two || unescape(one) == unescape(two),
         (one, two) => one == two,
     }
 }

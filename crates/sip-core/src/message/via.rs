@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::uri::parse_host_port;
-use super::{Host, Params, ParseError};
+use super::uri::{HostPart, parse_host_port};
+use super::{Host, Params, ParseError, Text};
 
 /// One value of Via.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Via {
     /// The transport token as it came.
-    pub transport: String,
+    pub transport: Text,
     /// Host of sent-by.
     pub host: Host,
     /// Port of sent-by.
@@ -22,21 +23,19 @@ pub struct Via {
 impl Via {
     /// Reads one value.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let fault = || ParseError::Value("Via");
-        let (head, params) = text.split_once(';').unwrap_or((text, ""));
-        let mut parts = head.splitn(3, '/');
-        let (Some(name), Some(version), Some(rest)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(fault());
-        };
-        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
-            return Err(fault());
-        }
-        let rest = rest.trim();
-        let (transport, sent_by) =
-            rest.split_once(|c: char| c.is_ascii_whitespace()).ok_or_else(fault)?;
-        let (host, port) = parse_host_port(sent_by.trim())?;
-        Ok(Self { transport: transport.to_owned(), host, port, params: Params::parse(params)? })
+        let whole: Arc<str> = text.into();
+        Self::within(&whole, &whole)
+    }
+
+    /// Reads a part of a text.
+    pub(super) fn within(whole: &Arc<str>, part: &str) -> Result<Self, ParseError> {
+        let ViaPart { transport, host, port, params } = ViaPart::parse(part)?;
+        Ok(Self {
+            transport: Text::within(whole, transport),
+            host: host.own(whole),
+            port,
+            params: Params::within(whole, params),
+        })
     }
 
     /// The branch.
@@ -53,6 +52,38 @@ impl Via {
     /// The source port a server saw.
     pub fn rport(&self) -> Option<u16> {
         self.params.value("rport")?.parse().ok()
+    }
+}
+
+/// One value of Via within a text.
+pub(super) struct ViaPart<'a> {
+    transport: &'a str,
+    host: HostPart<'a>,
+    port: Option<u16>,
+    params: &'a str,
+}
+
+impl<'a> ViaPart<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let fault = || ParseError::Value("Via");
+        let (head, params) = text.split_once(';').unwrap_or((text, ""));
+        let mut parts = head.splitn(3, '/');
+        let (Some(name), Some(version), Some(rest)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(fault());
+        };
+        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+            return Err(fault());
+        }
+        let rest = rest.trim();
+        let (transport, sent_by) =
+            rest.split_once(|c: char| c.is_ascii_whitespace()).ok_or_else(fault)?;
+        if !transport.bytes().all(super::method::is_token_byte) {
+            return Err(fault());
+        }
+        let (host, port) = parse_host_port(sent_by.trim())?;
+        Params::check(params)?;
+        Ok(Self { transport, host, port, params })
     }
 }
 
