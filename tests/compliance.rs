@@ -84,10 +84,10 @@ fn tests_of(source: &str) -> Vec<String> {
         let name = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn "));
         if line.starts_with("#[test]") {
             is_test = true;
-        } else if let Some(name) = name {
-            if std::mem::take(&mut is_test) {
-                found.push(name.split(['(', '<']).next().unwrap().to_owned());
-            }
+        } else if let Some(name) = name
+            && std::mem::take(&mut is_test)
+        {
+            found.push(name.split(['(', '<']).next().unwrap().to_owned());
         }
     }
     found

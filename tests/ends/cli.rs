@@ -69,6 +69,15 @@ impl Cli {
         self.program.write(bytes);
     }
 
+    /// Its memory in RAM, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.program.id()));
+        let statm = statm.expect("it runs");
+        let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap();
+        // The page of every machine that the tests run on.
+        pages * 4
+    }
+
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
         let (signal, id) = (format!("-{name}"), self.program.id().to_string());
