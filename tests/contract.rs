@@ -151,6 +151,60 @@ fn an_emergency_number_is_refused_with_a_notice_before_any_packet() {
 }
 
 #[test]
+fn a_trace_shows_the_calls_messages_as_a_ladder_and_no_text_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (alices, bobs) = (file("alice"), file("bob"));
+    let mut alice = start("Alice", &["host", "--trace", &alices]);
+    let (_, conference) = alice.ready();
+    let by_tcp = format!("{conference};transport=tcp");
+    let mut bob = start("Bob", &["join", &by_tcp, "--trace", &bobs, "--trace-bodies"]);
+    bob.ready();
+    let reference = bob.say("between us");
+    alice.expect("message", SOON, |event| event["text"] == "between us");
+    bob.expect("accepted", SOON, |event| event["ref"] == reference.as_str());
+    assert!(bob.end().expect("Bob ends").success());
+    assert!(alice.end().expect("Alice ends").success());
+
+    let printed = |arguments: &[&str]| {
+        let mut all = vec!["trace"];
+        all.extend(arguments);
+        let output = run(&all);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The INVITE and its answer, in that order, each way round; times never go back.
+    for (file, invite, answer, bye) in [
+        (&alices, "|<- INVITE sip:", "|- 200 OK (INVITE) ", "|<- BYE sip:"),
+        (&bobs, "|- INVITE sip:", "|<- 200 OK (INVITE) ", "|- BYE sip:"),
+    ] {
+        let ladder = printed(&[file]);
+        let places: Vec<usize> = [invite, answer, bye]
+            .iter()
+            .map(|rung| ladder.find(rung).unwrap_or_else(|| panic!("no {rung} in\n{ladder}")))
+            .collect();
+        assert!(places.is_sorted(), "{ladder}");
+        assert!(ladder.lines().next().unwrap().contains("tcp 127.0.0.1:"), "{ladder}");
+        let times = ladder.lines().filter_map(|line| line.get(..9)?.trim().parse::<f64>().ok());
+        assert!(times.collect::<Vec<_>>().is_sorted(), "{ladder}");
+    }
+    // Alice's says only how long the text was, Bob's was asked to write it.
+    let alices_whole = printed(&[&alices, "--bodies"]);
+    assert!(!alices_whole.contains("between us") && alices_whole.contains(" bytes]"));
+    assert!(!std::fs::read_to_string(&alices).unwrap().contains("between us"));
+    assert!(printed(&[&bobs, "--bodies"]).contains("between us"));
+    assert!(alices_whole.contains("m=audio "), "descriptions are there: {alices_whole}");
+    // One call alone, and none.
+    let written = std::fs::read_to_string(&bobs).unwrap();
+    let first: Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
+    let one = printed(&[&bobs, "--call", first["call"].as_str().unwrap()]);
+    assert_eq!(one.matches("Call-ID ").count(), 1, "{one}");
+    assert_eq!(run(&["trace", &bobs, "--call", "none"]).status.code(), Some(1));
+    assert_eq!(run(&["trace", &file("nowhere")]).status.code(), Some(1));
+    assert_eq!(run(&["host", "--trace-bodies"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_signal_hangs_up_and_is_no_failure() {
     for signal in ["INT", "TERM"] {
         let mut alice = start("Alice", &["host"]);

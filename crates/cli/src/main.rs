@@ -2,6 +2,7 @@
 
 mod output;
 mod run;
+mod trace;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,17 @@ enum Action {
     Host(HostArguments),
     /// Join a conference, or call somebody
     Join(JoinArguments),
+    /// Print the messages of calls, written by `--trace`, as a ladder
+    Trace {
+        /// The file
+        file: PathBuf,
+        /// Only the call with this Call-ID
+        #[arg(long, value_name = "CALL-ID")]
+        call: Option<String>,
+        /// Print each message whole
+        #[arg(long)]
+        bodies: bool,
+    },
     /// Explain: `help json` prints the JSON contract
     Help {
         /// What to explain
@@ -58,6 +70,12 @@ struct Common {
     /// Tell levels too
     #[arg(long)]
     levels: bool,
+    /// Write every SIP message into a file, for `parlour-cli trace`; secrets and texts are left out
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write texts too
+    #[arg(long, requires = "trace")]
+    trace_bodies: bool,
 }
 
 #[derive(Args)]
@@ -93,15 +111,16 @@ fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::Host(host) => {
             let HostArguments { common, conference, subject, invite, chat_rate } = host;
-            let (json, levels) = (common.json, common.levels);
+            let options = options(&common);
             let settings = settings(common, conference, chat_rate);
-            run::run(settings, Command::Host { subject, invite }, json, levels)
+            run::run(settings, Command::Host { subject, invite }, options)
         }
         Action::Join(JoinArguments { uri, common }) => {
-            let (json, levels) = (common.json, common.levels);
+            let options = options(&common);
             let settings = settings(common, None, ChatRate::default());
-            run::run(settings, Command::Call { uri }, json, levels)
+            run::run(settings, Command::Call { uri }, options)
         }
+        Action::Trace { file, call, bodies } => trace::print(&file, call.as_deref(), bodies),
         Action::Help { topic } => {
             match topic.as_deref() {
                 Some("json") => print!("{CONTRACT}"),
@@ -112,6 +131,12 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn options(common: &Common) -> run::Options {
+    let (file, bodies) = (common.trace.clone(), common.trace_bodies);
+    let trace = file.map(|file| engine::Trace { file, bodies });
+    run::Options { json: common.json, levels: common.levels, trace }
 }
 
 fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate) -> Settings {

@@ -161,7 +161,7 @@ fn words(event: &Event) -> Option<String> {
 /// A terminal obeys control characters, and characters that turn the direction of writing make a line seem to say
 /// something else: both are shown instead. A text of several lines is indented, so that none of them can pass for
 /// another's.
-fn visible(words: &str) -> String {
+pub fn visible(words: &str) -> String {
     let shown = |c: char| match c {
         '\n' => "\n    ".to_owned(),
         '\t' => c.to_string(),

@@ -39,15 +39,26 @@ struct Run {
     quits: u32,
 }
 
+/// How it is run, beside the engine's settings.
+pub struct Options {
+    /// JSON lines instead of words.
+    pub json: bool,
+    /// Levels too.
+    pub levels: bool,
+    /// Where messages are written.
+    pub trace: Option<engine::Trace>,
+}
+
 /// Runs until the session is over.
-pub fn run(settings: Settings, begin: Command, json: bool, levels: bool) -> ExitCode {
+pub fn run(settings: Settings, begin: Command, options: Options) -> ExitCode {
+    let Options { json, levels, trace } = options;
     let mut output = Output::new(json);
     if let Err(text) = engine::check_sound(&settings) {
         output.event(&Event::Fatal { text });
         output.finish();
         return ExitCode::FAILURE;
     }
-    let (handle, events) = engine::start(settings);
+    let (handle, events) = engine::start_traced(settings, trace);
     let (sender, inputs) = channel();
     let (read_on, may_read) = sync_channel(1);
     hear(events, sender.clone());

@@ -25,7 +25,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::calls::Calls;
 use crate::journal::Journal;
 use crate::session::Session;
-use crate::{CallRecord, Command, Event, IncomingId, Levels, ReferId, Settings, accounts, notice};
+use crate::trace::Recorder;
+use crate::{
+    CallRecord, Command, Event, IncomingId, Levels, ReferId, Settings, Trace, accounts, notice,
+};
 
 /// Levels are told at most this often.
 const LEVEL_TICK: Duration = Duration::from_millis(50);
@@ -103,11 +106,13 @@ struct Actor {
     journal: Journal,
     own: NameAddr,
     cname: String,
+    recorder: Option<Recorder>,
 }
 
 /// Runs until the last handle is gone or `quit` is notified.
 pub(crate) async fn run(
     settings: Settings,
+    trace: Option<Trace>,
     mut commands: mpsc::Receiver<Command>,
     events: mpsc::UnboundedSender<Event>,
     levels: Arc<Mutex<Levels>>,
@@ -125,6 +130,9 @@ pub(crate) async fn run(
         }
     };
     let mut actor = Actor::new(settings, driver, events, levels);
+    if let Some(trace) = trace {
+        actor.begin_trace(&trace);
+    }
     actor.tell(Event::Ready { uri: actor.own.uri.to_string(), hint });
     let mut tick = tokio::time::interval(LEVEL_TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -217,6 +225,7 @@ impl Actor {
             journal,
             own,
             cname,
+            recorder: None,
         }
     }
 
@@ -304,10 +313,11 @@ impl Actor {
                 Output::Connect(connect) => self.driver.connect(&connect),
                 Output::Event(event) => self.waiting.push_back(event),
                 Output::Resolve(query) => self.driver.resolve(query),
-                Output::Timeout(_) => return,
+                Output::Timeout(_) => break,
                 Output::Transmit(transmit) => self.driver.send(&transmit),
             }
         }
+        self.write_trace();
     }
 
     fn tick(&mut self) {

@@ -8,6 +8,7 @@ mod journal;
 pub mod json;
 mod notice;
 mod session;
+mod trace;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 
 pub use accounts::{AddressError, parse_target, user_of_name};
 pub use api::*;
+pub use trace::{Trace, TraceLine, read_trace};
 
 /// Commands that wait for the engine.
 const MAX_COMMANDS: usize = 256;
@@ -42,6 +44,11 @@ pub struct Events(mpsc::UnboundedReceiver<Event>);
 
 /// Starts an engine on a thread of its own. [`Event::Ready`] or [`Event::Fatal`] comes first.
 pub fn start(settings: Settings) -> (Handle, Events) {
+    start_traced(settings, None)
+}
+
+/// The same, writing every message of SIP into a file.
+pub fn start_traced(settings: Settings, trace: Option<Trace>) -> (Handle, Events) {
     let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
     let (events, told) = mpsc::unbounded_channel();
     let handle = Handle {
@@ -55,7 +62,9 @@ pub fn start(settings: Settings) -> (Handle, Events) {
     let spawned = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(actor::run(settings, receiver, events, levels, quit)),
+            Ok(runtime) => {
+                runtime.block_on(actor::run(settings, trace, receiver, events, levels, quit))
+            }
             Err(error) => {
                 let _ = events.send(Event::Fatal { text: notice::no_engine(&error) });
             }

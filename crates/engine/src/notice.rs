@@ -26,6 +26,14 @@ pub(crate) fn emergency() -> String {
     AddressError::Emergency.to_string()
 }
 
+pub(crate) fn no_trace(file: &std::path::Path, error: &dyn Display) -> String {
+    format!("Messages are not recorded: {}: {error}. Choose another file.", file.display())
+}
+
+pub(crate) fn trace_ended(error: &dyn Display) -> String {
+    format!("Messages are recorded no longer: {error}. What was written so far is kept.")
+}
+
 pub(crate) fn no_sound(error: &dyn Display) -> String {
     format!("There is no sound in this call: {error}.")
 }

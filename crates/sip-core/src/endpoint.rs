@@ -33,6 +33,7 @@ use thiserror::Error;
 use crate::auth::Credentials;
 use crate::dialog::DialogId;
 use crate::message::Headers;
+use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
     CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode, SubscriptionKey,
@@ -276,6 +277,7 @@ pub struct Endpoint {
     unknown: BTreeMap<String, Instant>,
     due: BTreeSet<(Instant, Due)>,
     armed: BTreeMap<Due, (Instant, Timer)>,
+    record: Ring,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -316,6 +318,7 @@ impl Endpoint {
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
             armed: BTreeMap::new(),
+            record: Ring::default(),
         }
     }
 
@@ -362,7 +365,23 @@ impl Endpoint {
     /// The next output; [`Output::Timeout`] when there is none for now.
     pub fn poll_output(&mut self) -> Output {
         let next = self.poll_timeout().map(|(at, _)| at);
-        self.outputs.pop_front().unwrap_or(Output::Timeout(next))
+        let output = self.outputs.pop_front().unwrap_or(Output::Timeout(next));
+        if let Output::Transmit(transmit) = &output
+            && self.record.keeps()
+        {
+            self.record.push(Direction::Out, transmit.flow, transmit.contents.clone());
+        }
+        output
+    }
+
+    /// Keeps the last `limit` messages of either direction for [`Self::poll_recorded`]; 0, as at first, keeps none.
+    pub fn record(&mut self, limit: usize) {
+        self.record = Ring::with_limit(limit);
+    }
+
+    /// The oldest message that was kept and not taken yet.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.record.pop()
     }
 
     /// When it must be fed [`Input::Timeout`] at the latest, and why.

@@ -13,6 +13,7 @@ mod endpoint;
 mod event;
 mod input;
 mod key;
+mod record;
 mod transaction;
 
 pub use emergency::{is_emergency, is_emergency_any, is_emergency_text};
@@ -33,3 +34,4 @@ pub use message::{
     AnyUri, CSeq, Content, Failure, Headers, Host, Message, Method, NameAddr, Params, ParseError,
     Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success, Text, Uri, Via,
 };
+pub use record::{Bodies, Direction, Recorded};

@@ -9,7 +9,8 @@ use media::io::{MediaError, Session as Sound, SessionConfig};
 use super::commands::unix_now;
 use super::{Actor, Story, sleep_until};
 use crate::session::Session;
-use crate::{AudioKind, CallRecord, Event, Levels, RecordKind, notice};
+use crate::trace::{Recorder, WAITING};
+use crate::{AudioKind, CallRecord, Event, Levels, RecordKind, Trace, notice};
 
 /// BYEs and their answers get this long when the engine ends.
 const FAREWELL: Duration = Duration::from_millis(700);
@@ -87,6 +88,29 @@ impl Actor {
             reason.clone_into(&mut record.reason);
         }
         self.journal.add(record);
+    }
+
+    /// Every message is written from here on. A file that cannot be written costs nothing but itself.
+    pub(super) fn begin_trace(&mut self, trace: &Trace) {
+        match Recorder::begin(trace) {
+            Ok(recorder) => {
+                self.recorder = Some(recorder);
+                self.endpoint.record(WAITING);
+            }
+            Err(error) => self.notice(notice::no_trace(&trace.file, &error)),
+        }
+    }
+
+    pub(super) fn write_trace(&mut self) {
+        let Some(recorder) = &mut self.recorder else { return };
+        while let Some(recorded) = self.endpoint.poll_recorded() {
+            if let Err(error) = recorder.write(&recorded) {
+                self.endpoint.record(0);
+                self.recorder = None;
+                self.notice(notice::trace_ended(&error));
+                return;
+            }
+        }
     }
 
     /// Says goodbye to everybody and ends, in less than the two seconds that [`crate::Handle::shutdown`] waits.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::locate::{Rest, domain_of, secure_contact};
 use super::{ClientMachine, ClientTransaction, Due, Endpoint, HandleError, Owner};
 use crate::message::{Frame, FrameError, Message, StreamFramer};
+use crate::record::Direction;
 use crate::transaction::{ClientInvite, ClientOther};
 use crate::{
     Connect, ConnectionChange, ConnectionId, Flow, Method, Output, Request, Response, StatusCode,
@@ -178,6 +179,9 @@ impl Endpoint {
         contents: &[u8],
         now: Instant,
     ) -> Result<(), HandleError> {
+        if self.record.keeps() {
+            self.record.push(Direction::In, flow, Bytes::copy_from_slice(contents));
+        }
         match Message::parse(contents) {
             Ok(Message::Request(request)) => self.handle_request(request, flow, now),
             Ok(Message::Response(response)) => self.handle_response(response, flow, now),
