@@ -136,7 +136,6 @@ impl Endpoint {
             Finish::Unsendable => return self.not_answered(key, CallFailure::Unreachable, now),
         };
         if response.status.is_provisional() {
-            self.note_early(key, &response);
             self.tell_referrer(key, response.status, now);
             if response.status != StatusCode::TRYING && self.calls.contains_key(&key) {
                 let fork = self.note_fork(id, key, &response, flow);

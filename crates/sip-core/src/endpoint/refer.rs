@@ -28,8 +28,6 @@ pub(super) struct Transfer {
     referred: bool,
     /// The call whose place it takes, and whether our user allows that.
     pub(super) replaces: Option<(CallKey, bool)>,
-    /// Tags of those who answered our INVITE provisionally.
-    pub(super) early_tags: Vec<String>,
 }
 
 /// What was told of a REFER.

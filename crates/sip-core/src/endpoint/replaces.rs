@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Endpoint;
-use super::calls::{Call, Phase};
+use super::calls::Phase;
 use crate::dialog::{DialogId, LocalTag, RemoteTag};
 use crate::{
     AwaitingAck, CallKey, Early, EndReason, Incoming, Method, Replaces, Request, StatusCode,
@@ -32,30 +32,21 @@ impl Endpoint {
             local: LocalTag(replaces.to_tag.clone()),
             remote: RemoteTag(replaces.from_tag.clone()),
         };
-        let rings = |key: &CallKey| {
-            let phase = self.calls.get(key).map(|call| &call.phase);
-            matches!(phase, Some(Phase::Calling { .. } | Phase::Incoming { .. }))
-        };
-        if let Some(key) = self.dialogs.get(&id).copied().filter(|key| !rings(key)) {
+        let known = self.dialogs.get(&id).copied();
+        match known.and_then(|key| Some((key, &self.calls.get(&key)?.phase))) {
+            // An early one may be replaced where we began it; a call that rings here may not.
+            Some((key, Phase::Calling { cancel: false, .. })) => Ok(Some(key)),
+            Some((_, Phase::Calling { cancel: true, .. } | Phase::Incoming { .. })) => {
+                Err(StatusCode::NO_SUCH_CALL)
+            }
             // Somebody has answered it: it is no early one any more.
-            return if replaces.early_only { Err(StatusCode::BUSY_HERE) } else { Ok(Some(key)) };
+            Some((_, Phase::AwaitingAck { .. } | Phase::Confirmed)) if replaces.early_only => {
+                Err(StatusCode::BUSY_HERE)
+            }
+            Some((key, Phase::AwaitingAck { .. } | Phase::Confirmed)) => Ok(Some(key)),
+            None if self.ended.contains(&id) => Err(StatusCode::DECLINE),
+            None => Err(StatusCode::NO_SUCH_CALL),
         }
-        if self.ended.contains(&id) {
-            return Err(StatusCode::DECLINE);
-        }
-        // An early one may be replaced where we began it; a call that rings here may not.
-        let early = self.calls.iter().find(|(_, call)| self.is_early(call, &id));
-        early.map(|(key, _)| Some(*key)).ok_or(StatusCode::NO_SUCH_CALL)
-    }
-
-    fn is_early(&self, call: &Call, id: &DialogId) -> bool {
-        let Phase::Calling { tx, cancel: false, .. } = &call.phase else { return false };
-        let Some(client) = self.clients.get(tx) else { return false };
-        let headers = &client.request.headers;
-        let local = headers.from_header().ok().and_then(|from| from.tag().map(str::to_owned));
-        headers.call_id() == Some(&id.call_id)
-            && local.as_deref() == Some(&id.local.0)
-            && call.transfer.early_tags.contains(&id.remote.0)
     }
 
     /// The user says that this call may take the place of the one it names; without that it cannot be accepted.
@@ -93,18 +84,5 @@ impl Endpoint {
             self.ended.pop_front();
         }
         self.ended.push_back(id);
-    }
-
-    /// Notes who answered our INVITE provisionally.
-    pub(super) fn note_early(&mut self, key: CallKey, response: &crate::Response) {
-        const MAX_EARLY: usize = 16;
-        let to = response.headers.to_header().ok();
-        let Some(tag) = to.and_then(|to| to.tag().map(str::to_owned)) else { return };
-        if let Some(Call { transfer, .. }) = self.calls.get_mut(&key)
-            && transfer.early_tags.len() < MAX_EARLY
-            && !transfer.early_tags.contains(&tag)
-        {
-            transfer.early_tags.push(tag);
-        }
     }
 }
