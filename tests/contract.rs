@@ -375,6 +375,7 @@ fn a_line_to_one_reaches_him_alone_and_each_delivery_says_what_became_of_it() {
 /// An engine whose user answers every call.
 fn person(name: &'static str) -> (engine::Handle, String) {
     let settings = engine::Settings {
+        network: engine::DriverSettings::default(),
         listen: SocketAddr::new(IP, 0),
         fall_back_to_free_port: false,
         user: engine::user_of_name(name),

@@ -185,6 +185,7 @@ impl Window {
     fn new(options: Options, output: Option<Output>) -> (Self, Task<Message>) {
         let settings = Settings {
             listen: options.listen,
+            network: engine::DriverSettings::default(),
             fall_back_to_free_port: true,
             user: user_of_name(&options.name),
             name: options.name.clone(),

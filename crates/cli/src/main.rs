@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use engine::{AudioKind, ChatRate, Command, Settings, user_of_name};
+use engine::{
+    AudioKind, ChatRate, Command, DriverSettings, Settings, TlsIdentity, TlsSettings, user_of_name,
+};
 
 const CONTRACT: &str = include_str!("../../../docs/parlour-cli.md");
 
@@ -55,6 +57,21 @@ struct Common {
     /// Where to listen for SIP, UDP and TCP; port 0 takes any free one
     #[arg(long, default_value = "0.0.0.0:5060", value_name = "ADDR:PORT")]
     listen: SocketAddr,
+    /// The name server to ask, instead of the system's
+    #[arg(long, value_name = "ADDR:PORT")]
+    dns: Option<SocketAddr>,
+    /// Authorities to believe besides the system's, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Your certificate, as PEM: others can then connect by TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of your certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Where to take TLS connections with your certificate; port 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 5061, requires = "tls_certificate")]
+    tls_port: u16,
     /// Your name, shown to people
     #[arg(long, default_value_t = default_name())]
     name: String,
@@ -140,8 +157,16 @@ fn options(common: &Common) -> run::Options {
 }
 
 fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate) -> Settings {
+    let identity = common.tls_certificate.zip(common.tls_key);
+    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
+    let network = DriverSettings {
+        name_server: common.dns,
+        tls: TlsSettings { authorities: common.tls_ca, identity },
+        tls_port: common.tls_port,
+    };
     Settings {
         listen: common.listen,
+        network,
         fall_back_to_free_port: false,
         user: user_of_name(&common.name),
         name: common.name,

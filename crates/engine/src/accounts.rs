@@ -87,9 +87,6 @@ fn check(uri: Uri) -> Result<Uri, AddressError> {
     if !uri.headers.is_empty() {
         return Err(AddressError::Headers);
     }
-    if uri.scheme == sip_core::Scheme::Sips {
-        return Err(AddressError::Invalid);
-    }
     Ok(uri)
 }
 

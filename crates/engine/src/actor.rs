@@ -157,17 +157,17 @@ pub(crate) async fn run(
 }
 
 async fn bind(settings: &Settings) -> Result<(Driver, Option<String>), BindError> {
-    match Driver::bind(settings.listen).await {
+    match Driver::bind_with(settings.listen, &settings.network).await {
         Err(BindError::PortTaken { port }) if settings.fall_back_to_free_port => {
             let mut listen = settings.listen;
             for next in port.saturating_add(2)..port.saturating_add(40) {
                 listen.set_port(next);
-                if let Ok(driver) = Driver::bind(listen).await {
+                if let Ok(driver) = Driver::bind_with(listen, &settings.network).await {
                     return Ok((driver, Some(notice::other_port(port, next))));
                 }
             }
             listen.set_port(0);
-            let driver = Driver::bind(listen).await?;
+            let driver = Driver::bind_with(listen, &settings.network).await?;
             let hint = notice::other_port(port, driver.address().port());
             Ok((driver, Some(hint)))
         }
@@ -272,6 +272,9 @@ impl Actor {
             }
             Received::Resolved { query, answer } => {
                 Input::Resolved { now, query: *query, answer: answer.clone() }
+            }
+            Received::Untrusted { domain, problem } => {
+                return self.notice(notice::untrusted(domain, *problem));
             }
             Received::Unreachable { destination } => {
                 Input::Unreachable { now, destination: *destination }

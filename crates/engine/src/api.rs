@@ -9,12 +9,15 @@ pub use conference::{
     ParticipantState, Recipient,
 };
 pub use media::AudioKind;
+pub use sip_net::{DriverSettings, TlsIdentity, TlsSettings};
 
 /// How an engine is started.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to listen for SIP, UDP and TCP on the same port. Port 0: any free one.
     pub listen: SocketAddr,
+    /// Name server and TLS.
+    pub network: DriverSettings,
     /// Whether another free port is taken when `listen`'s is in use (the window does, scripts do not).
     pub fall_back_to_free_port: bool,
     /// The user's name, shown to people.

@@ -18,6 +18,13 @@ pub(crate) fn other_port(wished: u16, got: u16) -> String {
     )
 }
 
+pub(crate) fn untrusted(domain: &str, problem: sip_net::CertificateProblem) -> String {
+    format!(
+        "The server at {domain} did not show that it is {domain}: {problem}. Nothing was sent to it. \
+         Ask whoever runs it, or check this computer's clock."
+    )
+}
+
 pub(crate) fn not_found(host: &str) -> String {
     format!("Can't find {host}. Check the address or your network.")
 }

@@ -1,4 +1,4 @@
-//! TCP connections: a task reads, a task writes, and neither makes the engine wait.
+//! TCP and TLS connections: a task reads, a task writes, and neither makes the engine wait.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip_core::{Connect, ConnectionChange, ConnectionId, Transport};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::OwnedReadHalf;
+use sip_core::{Connect, ConnectionChange, ConnectionId, Flow, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::{TlsAcceptor, client, server};
 
-use crate::{Received, tcp_flow};
+use crate::Received;
+use crate::tls::{self, Tls};
 
 /// Messages that wait for one connection; a peer that reads nothing is closed beyond that.
 const MAX_WAITING: usize = 512;
@@ -40,23 +41,57 @@ struct Writer {
 
 type Writers = Arc<Mutex<BTreeMap<ConnectionId, Writer>>>;
 
+/// A stream that carries SIP, and the socket below it.
+trait Carrier: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    const TRANSPORT: Transport;
+
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Carrier for TcpStream {
+    const TRANSPORT: Transport = Transport::Tcp;
+
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Carrier for client::TlsStream<TcpStream> {
+    const TRANSPORT: Transport = Transport::Tls;
+
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl Carrier for server::TlsStream<TcpStream> {
+    const TRANSPORT: Transport = Transport::Tls;
+
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Connections {
     writers: Writers,
     sender: mpsc::Sender<Received>,
     address: SocketAddr,
+    tls: Tls,
     next: Arc<AtomicU64>,
 }
 
 impl Connections {
-    pub(crate) fn new(sender: mpsc::Sender<Received>, address: SocketAddr) -> Self {
-        Self { writers: Writers::default(), sender, address, next: Arc::new(AtomicU64::new(1)) }
+    pub(crate) fn new(sender: mpsc::Sender<Received>, address: SocketAddr, tls: Tls) -> Self {
+        let next = Arc::new(AtomicU64::new(1));
+        Self { writers: Writers::default(), sender, address, tls, next }
     }
 
-    pub(crate) fn accept(&self, listener: TcpListener) {
+    /// Takes connections; with `acceptor` by TLS.
+    pub(crate) fn accept(&self, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
         let (writers, sender, next) =
             (self.writers.clone(), self.sender.clone(), self.next.clone());
-        let port = self.address.port();
+        let port = listener.local_addr().map_or(self.address.port(), |address| address.port());
         tokio::spawn(async move {
             loop {
                 let stream = match listener.accept().await {
@@ -74,7 +109,23 @@ impl Connections {
                     continue;
                 }
                 let id = ConnectionId(next.fetch_add(1, Ordering::Relaxed));
-                tokio::spawn(serve(stream, id, port, writers.clone(), sender.clone()));
+                let (writers, sender) = (writers.clone(), sender.clone());
+                match acceptor.clone() {
+                    None => {
+                        tokio::spawn(serve(stream, id, port, writers, sender));
+                    }
+                    Some(acceptor) => {
+                        tokio::spawn(async move {
+                            let accepted = tls::accept(&acceptor, stream);
+                            // Of a peer that does not get so far nobody has heard.
+                            match tokio::time::timeout(CONNECT_TIMEOUT, accepted).await {
+                                Ok(Ok(stream)) => serve(stream, id, port, writers, sender).await,
+                                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                                Err(_) => tracing::debug!("a TLS handshake took too long"),
+                            }
+                        });
+                    }
+                }
             }
         });
     }
@@ -82,26 +133,40 @@ impl Connections {
     pub(crate) fn connect(&self, connect: &Connect) {
         let (writers, sender) = (self.writers.clone(), self.sender.clone());
         let (id, remote, local) = (connect.connection, connect.remote, connect.local);
-        let plain = connect.transport == Transport::Tcp;
+        let secure = (connect.transport == Transport::Tls)
+            .then(|| (self.tls.clone(), connect.domain.clone()));
         tokio::spawn(async move {
-            if !plain {
-                let change = ConnectionChange::Closed { refused: true };
-                let _ = sender.send(Received::Connection { connection: id, change }).await;
-                return;
-            }
             let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
             let opened = async {
                 let socket = socket?;
                 socket.bind(SocketAddr::new(local.ip(), 0))?;
                 socket.connect(remote).await
             };
-            match tokio::time::timeout(CONNECT_TIMEOUT, opened).await {
-                Ok(Ok(stream)) => serve(stream, id, local.port(), writers, sender).await,
-                Ok(Err(_)) | Err(_) => {
-                    let change = ConnectionChange::Closed { refused: true };
-                    let _ = sender.send(Received::Connection { connection: id, change }).await;
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, opened).await;
+            match (stream, secure) {
+                (Ok(Ok(stream)), None) => {
+                    return serve(stream, id, local.port(), writers, sender).await;
                 }
+                (Ok(Ok(stream)), Some((tls, domain))) => {
+                    let opened = tls.connect(&domain, stream);
+                    match tokio::time::timeout(CONNECT_TIMEOUT, opened).await {
+                        Ok(Ok(stream)) => {
+                            return serve(stream, id, local.port(), writers, sender).await;
+                        }
+                        Ok(Err(error)) => {
+                            tracing::debug!(%error, "a TLS handshake failed");
+                            if let Some(problem) = tls::certificate_problem(&error) {
+                                let untrusted = Received::Untrusted { domain, problem };
+                                let _ = sender.send(untrusted).await;
+                            }
+                        }
+                        Err(_) => tracing::debug!("a TLS handshake took too long"),
+                    }
+                }
+                (Ok(Err(_)) | Err(_), _) => {}
             }
+            let change = ConnectionChange::Closed { refused: true };
+            let _ = sender.send(Received::Connection { connection: id, change }).await;
         });
     }
 
@@ -128,8 +193,8 @@ fn lock(writers: &Writers) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, W
 }
 
 /// One connection from its opening to its end, which is told in every case: whoever asked for it waits for that.
-async fn serve(
-    stream: TcpStream,
+async fn serve<S: Carrier>(
+    stream: S,
     id: ConnectionId,
     port: u16,
     writers: Writers,
@@ -143,21 +208,25 @@ async fn serve(
 
 /// Reads and writes until either side ends it; false where it never stood. Our address in it is the listening one, by
 /// which peers reach us.
-async fn carry(
-    stream: TcpStream,
+async fn carry<S: Carrier>(
+    stream: S,
     id: ConnectionId,
     port: u16,
     writers: &Writers,
     sender: &mpsc::Sender<Received>,
 ) -> bool {
-    let _ = stream.set_nodelay(true);
+    let _ = stream.socket().set_nodelay(true);
     // A peer that was gone before we looked has no address any more.
-    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return false };
-    let (reader, mut writer) = stream.into_split();
+    let (Ok(local), Ok(remote)) = (stream.socket().local_addr(), stream.socket().peer_addr())
+    else {
+        return false;
+    };
+    let (reader, mut writer) = tokio::io::split(stream);
     let (to_write, mut waiting) = mpsc::channel::<Bytes>(MAX_WAITING);
     let (end, mut ended) = oneshot::channel();
     lock(writers).insert(id, Writer { to_write, end });
-    let flow = tcp_flow(SocketAddr::new(local.ip(), port), remote, id);
+    let local = SocketAddr::new(local.ip(), port);
+    let flow = Flow { transport: S::TRANSPORT, local, remote, connection: Some(id) };
     let change = ConnectionChange::Opened { flow };
     if sender.send(Received::Connection { connection: id, change }).await.is_err() {
         return true;
@@ -181,7 +250,11 @@ async fn carry(
     true
 }
 
-async fn read(mut reader: OwnedReadHalf, id: ConnectionId, sender: &mpsc::Sender<Received>) {
+async fn read<S: Carrier>(
+    mut reader: ReadHalf<S>,
+    id: ConnectionId,
+    sender: &mpsc::Sender<Received>,
+) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         match reader.read(&mut buffer).await {

@@ -1,15 +1,18 @@
-//! The tokio driver of sip-core: UDP and TCP on one port, IPv4 and IPv6. It moves bytes and answers where a host is;
+//! The tokio driver of sip-core: UDP and TCP on one port, TLS on another, IPv4 and IPv6, DNS. It moves bytes and answers where a host is;
 //! it decides nothing (RFC 3261 §18).
 
 mod connection;
+mod names;
 mod resolve;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use sip_core::{
-    Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Query, QueryId, Transmit, Transport,
+    Connect, ConnectionChange, ConnectionId, DnsAnswer, Query, QueryId, Transmit, Transport,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -17,14 +20,30 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
 pub use resolve::local_towards;
+pub use tls::{CertificateProblem, TlsIdentity, TlsSettings, TlsSettingsError};
 
 use connection::Connections;
+use names::Names;
+use resolve::Listening;
+use tls::Tls;
 
 /// Received things that wait for the engine; beyond that the sockets wait.
 const MAX_WAITING: usize = 4096;
 const MAX_DATAGRAM: usize = 65_535;
 /// Peers whose way is remembered.
 const MAX_ROUTES: usize = 4096;
+
+/// What a [`Driver`] is told once.
+#[derive(Clone, Debug, Default)]
+pub struct DriverSettings {
+    /// The name server for everything; without it services are asked of the system's servers and addresses of the
+    /// system's resolver.
+    pub name_server: Option<SocketAddr>,
+    /// TLS.
+    pub tls: TlsSettings,
+    /// The port to take TLS connections on, where [`TlsSettings::identity`] is given; 0 takes any free one.
+    pub tls_port: u16,
+}
 
 /// Why no port could be had.
 #[derive(Debug, Error)]
@@ -35,6 +54,9 @@ pub enum BindError {
         /// Which.
         port: u16,
     },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsSettingsError),
     /// Anything else, such as an address that is not ours.
     #[error("cannot listen on {address}: {source}")]
     Unusable {
@@ -79,6 +101,13 @@ pub enum Received {
         /// The bytes.
         contents: Vec<u8>,
     },
+    /// A TLS server could not show that it is who it should be: nothing was sent to it.
+    Untrusted {
+        /// Whom we meant.
+        domain: String,
+        /// What is wrong with its certificate.
+        problem: CertificateProblem,
+    },
     /// The system knows of no way for a datagram. ICMP errors are told here only where the system gives them to the
     /// socket's next call, which is not so on Linux for a socket without a fixed peer.
     Unreachable {
@@ -97,16 +126,40 @@ pub struct Driver {
     received: mpsc::Receiver<Received>,
     sender: mpsc::Sender<Received>,
     connections: Connections,
+    names: Arc<Names>,
+    tls_port: Option<u16>,
 }
 
 impl Driver {
     /// Listens on UDP and TCP of the same port (RFC 3261 §18). Port 0 takes any free one.
     pub async fn bind(listen: SocketAddr) -> Result<Self, BindError> {
+        Self::bind_with(listen, &DriverSettings::default()).await
+    }
+
+    /// The same with settings: TLS besides, where a certificate is given.
+    pub async fn bind_with(
+        listen: SocketAddr,
+        settings: &DriverSettings,
+    ) -> Result<Self, BindError> {
+        let tls = Tls::new(&settings.tls)?;
+        let secure = match tls.acceptor() {
+            None => None,
+            Some(_) => {
+                let address = SocketAddr::new(listen.ip(), settings.tls_port);
+                let unusable = |source| BindError::Unusable { address, source };
+                Some(listen_tcp(address).map_err(unusable)?)
+            }
+        };
+        let sockets = Self::sockets(listen)?;
+        Ok(Self::start(sockets, listen, secure, tls, Names::new(settings.name_server)))
+    }
+
+    fn sockets(listen: SocketAddr) -> Result<Sockets, BindError> {
         let attempts = if listen.port() == 0 { 32 } else { 1 };
         let mut last = None;
         for _ in 0..attempts {
             match bind_both(listen) {
-                Ok(sockets) => return Ok(Self::start(sockets, listen)),
+                Ok(sockets) => return Ok(sockets),
                 Err(error) => last = Some(error),
             }
         }
@@ -117,18 +170,36 @@ impl Driver {
         Err(BindError::Unusable { address: listen, source })
     }
 
-    fn start((udp, reading, tcp): Sockets, listen: SocketAddr) -> Self {
+    fn start(
+        (udp, reading, tcp): Sockets,
+        listen: SocketAddr,
+        secure: Option<TcpListener>,
+        tls: Tls,
+        names: Names,
+    ) -> Self {
         let address = udp.local_addr().unwrap_or(listen);
         let (sender, received) = mpsc::channel(MAX_WAITING);
         tokio::spawn(read_datagrams(reading, address, sender.clone()));
-        let connections = Connections::new(sender.clone(), address);
-        connections.accept(tcp);
-        Self { udp, address, received, sender, connections }
+        let acceptor = tls.acceptor().cloned();
+        let connections = Connections::new(sender.clone(), address, tls);
+        connections.accept(tcp, None);
+        let tls_port = secure.as_ref().and_then(|secure| secure.local_addr().ok());
+        let tls_port = tls_port.map(|address| address.port());
+        if let (Some(secure), Some(acceptor)) = (secure, acceptor) {
+            connections.accept(secure, Some(acceptor));
+        }
+        let names = Arc::new(names);
+        Self { udp, address, received, sender, connections, names, tls_port }
     }
 
     /// Where it listens; the address may be the unspecified one.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port for TLS, where connections by it are taken.
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port
     }
 
     /// The next thing that came in. Cancel safe.
@@ -167,9 +238,10 @@ impl Driver {
 
     /// Asks the name system; [`Received::Resolved`] tells what it says.
     pub fn resolve(&mut self, query: Query) {
-        let (sender, listen) = (self.sender.clone(), self.address);
+        let (sender, names) = (self.sender.clone(), Arc::clone(&self.names));
+        let listening = Listening { plain: self.address, tls_port: self.tls_port };
         tokio::spawn(async move {
-            let answer = resolve::resolve(&query, listen).await;
+            let answer = resolve::resolve(&names, &query, listening).await;
             let _ = sender.send(Received::Resolved { query: query.id, answer }).await;
         });
     }
@@ -202,15 +274,19 @@ fn bind_both(listen: SocketAddr) -> io::Result<Sockets> {
     let udp: std::net::UdpSocket = udp.into();
     let reading = UdpSocket::from_std(udp.try_clone()?)?;
     let address = SocketAddr::new(listen.ip(), udp.local_addr()?.port());
-    let tcp = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    Ok((udp, reading, listen_tcp(address)?))
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let tcp = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     tcp.set_nonblocking(true)?;
     tcp.set_reuse_address(true)?;
-    if listen.is_ipv6() {
+    if address.is_ipv6() {
         tcp.set_only_v6(true)?;
     }
     tcp.bind(&address.into())?;
     tcp.listen(128)?;
-    Ok((udp, reading, TcpListener::from_std(tcp.into())?))
+    TcpListener::from_std(tcp.into())
 }
 
 async fn read_datagrams(udp: UdpSocket, address: SocketAddr, sender: mpsc::Sender<Received>) {
@@ -252,8 +328,4 @@ fn destination(
     }
     routes.insert(source.ip(), ip);
     SocketAddr::new(ip, bound.port())
-}
-
-fn tcp_flow(local: SocketAddr, remote: SocketAddr, connection: ConnectionId) -> Flow {
-    Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) }
 }

@@ -3,29 +3,44 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use sip_core::{DnsAnswer, Query, Question, ResolvedTarget};
+use sip_core::{DnsAnswer, Query, Question, ResolvedTarget, Transport};
 
-/// The answer to a question; empty where there is none.
-pub(crate) async fn resolve(query: &Query, listen: SocketAddr) -> DnsAnswer {
-    match query.question {
-        Question::Addresses { .. } => DnsAnswer::Addresses(addresses(&query.name, listen).await),
-        Question::Naptr => DnsAnswer::Naptr(Vec::new()),
-        Question::Srv => DnsAnswer::Srv(Vec::new()),
+use crate::names::Names;
+
+/// Where we listen: for UDP and TCP, and for TLS where we do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listening {
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls_port: Option<u16>,
+}
+
+impl Listening {
+    fn port(self, transport: Transport) -> u16 {
+        match transport {
+            Transport::Tcp | Transport::Udp => self.plain.port(),
+            Transport::Tls => self.tls_port.unwrap_or(self.plain.port()),
+        }
     }
 }
 
-/// Addresses of a host: a literal, or what the system's resolver says, those of the listening family only.
-async fn addresses(host: &str, listen: SocketAddr) -> Vec<ResolvedTarget> {
-    let found: Vec<IpAddr> = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![ip],
-        Err(_) => match tokio::net::lookup_host((host, 0)).await {
-            Ok(found) => found.map(|address| address.ip()).collect(),
-            Err(error) => {
-                tracing::debug!(%error, "a host was not found");
-                Vec::new()
-            }
-        },
-    };
+/// The answer to a question; empty where there is none.
+pub(crate) async fn resolve(names: &Names, query: &Query, listening: Listening) -> DnsAnswer {
+    match query.question {
+        Question::Addresses { transport } => {
+            let found = match query.name.parse::<IpAddr>() {
+                Ok(ip) => vec![ip],
+                Err(_) => names.addresses(&query.name).await,
+            };
+            DnsAnswer::Addresses(reached(found, transport, listening))
+        }
+        Question::Naptr => DnsAnswer::Naptr(names.naptr(&query.name).await),
+        Question::Srv => DnsAnswer::Srv(names.srv(&query.name).await),
+    }
+}
+
+/// Those of the listening family, each with our own address towards it.
+fn reached(found: Vec<IpAddr>, transport: Transport, listening: Listening) -> Vec<ResolvedTarget> {
+    let listen = listening.plain;
     let fitting = found.into_iter().filter(|address| address.is_ipv4() == listen.is_ipv4());
     let targets = fitting.filter_map(|remote| {
         let ip = if listen.ip().is_unspecified() {
@@ -33,7 +48,7 @@ async fn addresses(host: &str, listen: SocketAddr) -> Vec<ResolvedTarget> {
         } else {
             listen.ip()
         };
-        Some(ResolvedTarget { remote, local: SocketAddr::new(ip, listen.port()) })
+        Some(ResolvedTarget { remote, local: SocketAddr::new(ip, listening.port(transport)) })
     });
     targets.collect()
 }

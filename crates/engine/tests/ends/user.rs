@@ -24,6 +24,7 @@ pub struct User {
 pub fn settings(name: &str) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        network: engine::DriverSettings::default(),
         fall_back_to_free_port: false,
         user: engine::user_of_name(name),
         name: name.to_owned(),
