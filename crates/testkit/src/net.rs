@@ -1,11 +1,15 @@
 //! The virtual network: clock, wires, delivery. UDP may be lost, doubled, held back; TCP is a reliable stream that may
-//! be refused; names are answered from a table.
+//! be refused and may break; names are answered from a table. `link` is what a way does to what goes along it, `nat`
+//! translates addresses, `trouble` is what a test does to the network while it runs.
 
+mod link;
 mod names;
+mod nat;
 mod streams;
+mod trouble;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,9 +23,14 @@ use sip_core::{
 };
 use time::OffsetDateTime;
 
-use crate::ladder::{self, Fate, Step};
+use crate::ladder::{self, Fate, Ladder, Step};
 use names::Names;
-use streams::Streams;
+use nat::Nat;
+use streams::{End, Peer, Streams};
+
+pub use link::{Bursts, Jitter, Link};
+pub use nat::{NatId, NatKind};
+pub use trouble::{Place, Told};
 
 /// Somebody on the network.
 pub trait Actor: Any {
@@ -47,33 +56,6 @@ impl<A> Clone for Node<A> {
 
 impl<A> Copy for Node<A> {}
 
-/// How the way from one actor to another treats datagrams.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
-    /// How long everything takes.
-    pub delay: Duration,
-    /// Share of datagrams that are lost, 0 to 1.
-    pub loss: f64,
-    /// Share that comes twice.
-    pub duplication: f64,
-    /// Share that is held back by up to [`Link::hold_back`], so that later ones overtake it.
-    pub reordering: f64,
-    /// The longest that a datagram is held back.
-    pub hold_back: Duration,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            delay: Duration::from_millis(10),
-            loss: 0.0,
-            duplication: 0.0,
-            reordering: 0.0,
-            hold_back: Duration::from_millis(300),
-        }
-    }
-}
-
 /// The network.
 pub struct Net {
     seed: u64,
@@ -84,11 +66,18 @@ pub struct Net {
     seats: Vec<Seat>,
     default_link: Link,
     links: BTreeMap<(usize, usize), Link>,
+    /// Which ways are in a bad time: see [`Bursts`].
+    bad: BTreeMap<(Option<usize>, Option<usize>), bool>,
+    nats: Vec<Nat>,
+    /// Who is cut off from all others, together.
+    partitions: Vec<BTreeSet<usize>>,
+    /// Bytes of streams that wait for the way to be there again.
+    stalled: Vec<(usize, End, Bytes)>,
     names: Names,
     deliveries: BTreeMap<(Instant, u64), Delivery>,
     next_delivery: u64,
     streams: Streams,
-    ladder: Vec<Step>,
+    ladder: Ladder,
 }
 
 struct Seat {
@@ -98,13 +87,33 @@ struct Seat {
     plugged: bool,
     takes_tcp: bool,
     drop_next: usize,
+    nat: Option<NatId>,
 }
 
 enum Delivery {
-    Datagram { to: usize, source: SocketAddr, destination: SocketAddr, contents: Bytes },
-    Stream { to: usize, connection: ConnectionId, contents: Bytes },
-    Connection { to: usize, connection: ConnectionId, change: sip_core::ConnectionChange },
-    Answer { to: usize, query: sip_core::QueryId, answer: DnsAnswer },
+    Datagram {
+        to: usize,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: Bytes,
+    },
+    Stream {
+        to: usize,
+        connection: ConnectionId,
+        contents: Bytes,
+    },
+    Connection {
+        to: usize,
+        connection: ConnectionId,
+        change: ConnectionChange,
+    },
+    /// The partition of that time ends.
+    Heal,
+    Answer {
+        to: usize,
+        query: sip_core::QueryId,
+        answer: DnsAnswer,
+    },
 }
 
 impl Net {
@@ -120,11 +129,15 @@ impl Net {
             seats: Vec::new(),
             default_link: Link::default(),
             links: BTreeMap::new(),
+            bad: BTreeMap::new(),
+            nats: Vec::new(),
+            partitions: Vec::new(),
+            stalled: Vec::new(),
             names: Names::default(),
             deliveries: BTreeMap::new(),
             next_delivery: 0,
             streams: Streams::default(),
-            ladder: Vec::new(),
+            ladder: Ladder::default(),
         }
     }
 
@@ -139,6 +152,7 @@ impl Net {
             plugged: true,
             takes_tcp: true,
             drop_next: 0,
+            nat: None,
         });
         let index = self.seats.len() - 1;
         self.tell_time(index);
@@ -176,15 +190,14 @@ impl Net {
         self.seats[node.index].takes_tcp = takes;
     }
 
-    /// Pulls an actor's plug: nothing reaches it or leaves it any more.
-    pub fn unplug<A>(&mut self, node: Node<A>) {
-        self.seats[node.index].plugged = false;
-    }
-
     /// Sends raw bytes from any address, whoever sits there.
     pub fn inject(&mut self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
         let from = self.seat_of(source);
-        self.send_datagram(from, source, destination, Bytes::copy_from_slice(contents));
+        let contents = Bytes::copy_from_slice(contents);
+        match from {
+            Some(from) => self.send_datagram(from, source, destination, contents),
+            None => self.send_outside(None, source, source, destination, contents),
+        }
     }
 
     /// Does something as an actor and sends what follows from it.
@@ -239,12 +252,17 @@ impl Net {
 
     /// Everything that was sent.
     pub fn ladder(&self) -> &[Step] {
-        &self.ladder
+        self.ladder.steps()
     }
 
-    /// Everything that was sent, one line each, to compare two runs or to read.
+    /// Everything that was sent and done to the network, one line each, to compare two runs or to read.
     pub fn transcript(&self) -> String {
-        ladder::tail(&self.ladder, usize::MAX)
+        self.ladder.lines(usize::MAX)
+    }
+
+    /// The last `steps` as arrows between columns, as they are printed when a test fails.
+    pub fn picture(&self, steps: usize) -> String {
+        self.ladder.picture(steps)
     }
 
     /// The next thing that happens, no later than `end`.
@@ -290,8 +308,19 @@ impl Net {
             | Delivery::Stream { to, .. }
             | Delivery::Connection { to, .. }
             | Delivery::Answer { to, .. } => *to,
+            Delivery::Heal => {
+                self.heal_old();
+                return;
+            }
         };
-        if !self.seats[to].plugged {
+        let broken = match &delivery {
+            Delivery::Stream { to, connection, .. } => !self.streams.takes((*to, *connection)),
+            Delivery::Datagram { .. }
+            | Delivery::Connection { .. }
+            | Delivery::Answer { .. }
+            | Delivery::Heal => false,
+        };
+        if !self.seats[to].plugged || broken {
             return;
         }
         self.tell_time(to);
@@ -317,6 +346,7 @@ impl Net {
             Delivery::Answer { query, answer, .. } => {
                 actor.handle_input(Input::Resolved { now, query, answer });
             }
+            Delivery::Heal => {}
         }
         self.drain(to);
     }
@@ -346,51 +376,90 @@ impl Net {
         let flow = transmit.flow;
         match flow.transport {
             Transport::Udp => {
-                self.send_datagram(Some(from), flow.local, flow.remote, transmit.contents);
+                self.send_datagram(from, flow.local, flow.remote, transmit.contents);
             }
             Transport::Tcp | Transport::Tls => self.send_stream(from, &transmit),
         }
     }
 
+    /// A datagram leaves a seat: to a neighbour behind the same translator, or out through it.
     fn send_datagram(
         &mut self,
-        from: Option<usize>,
+        from: usize,
         source: SocketAddr,
         destination: SocketAddr,
         contents: Bytes,
     ) {
-        let to = self.seat_of(destination);
+        let nat = self.seats[from].nat;
+        let neighbour = self.seat_of(destination).is_some_and(|to| self.seats[to].nat == nat);
+        let seen = match nat {
+            Some(id) if !neighbour => self.nats[id.0].out(source, destination, self.now),
+            Some(_) | None => source,
+        };
+        self.send_outside(Some(from), source, seen, destination, contents);
+    }
+
+    /// A datagram that others see as coming from `seen`.
+    fn send_outside(
+        &mut self,
+        from: Option<usize>,
+        source: SocketAddr,
+        seen: SocketAddr,
+        destination: SocketAddr,
+        contents: Bytes,
+    ) {
+        let nat = self.nats.iter().position(|nat| nat.outside == destination.ip());
+        let inside = match nat {
+            Some(nat) => self.nats[nat].inside(seen, destination, self.now),
+            None => Some(destination),
+        };
+        let to = inside.and_then(|inside| self.seat_of(inside)).filter(|to| {
+            nat.is_some() || self.seats[*to].nat.is_none_or(|_| self.same_side(from, *to))
+        });
         let link = self.link(from, to);
-        // All dice are thrown for every datagram, so that one link's settings do not shift another's luck.
-        let [lost, twice, late] = [link.loss, link.duplication, link.reordering]
-            .map(|share| self.chance.random::<f64>() < share);
-        let holds = [self.chance.random::<f64>(), self.chance.random::<f64>()];
+        let bad = self.bad.entry((from, to)).or_default();
+        let luck = link.throw(bad, &mut self.chance);
         let unplugged = from.is_some_and(|from| !self.seats[from].plugged);
         let fate = match to {
+            None if nat.is_some() => Fate::NotLetIn,
             None => Fate::NobodyThere,
             Some(to) if unplugged || !self.seats[to].plugged => Fate::NobodyThere,
+            Some(to) if self.cut_off(from, to) => Fate::CutOff,
             Some(to) if self.seats[to].drop_next > 0 => {
                 self.seats[to].drop_next -= 1;
                 Fate::Dropped
             }
-            Some(_) if lost => Fate::Lost,
-            Some(_) if twice => Fate::Duplicated,
-            Some(_) if late => Fate::Delayed,
+            Some(_) if luck.lost => Fate::Lost,
+            Some(_) if luck.twice => Fate::Duplicated,
+            Some(_) if luck.late => Fate::Delayed,
             Some(_) => Fate::Delivered,
         };
-        self.note(source, destination, Transport::Udp, &contents, fate);
+        let as_seen = (seen != source).then_some(seen);
+        let arrives = inside.unwrap_or(destination);
+        let into = (arrives != destination).then_some(arrives);
+        self.note((source, destination), (as_seen, into), Transport::Udp, &contents, fate);
         let Some(to) = to else { return };
-        let copies: &[f64] = match fate {
-            Fate::Delivered => &[0.0],
-            Fate::Delayed => &holds[..1],
-            Fate::Duplicated => &[0.0, holds[1]],
-            Fate::Lost | Fate::Dropped | Fate::NobodyThere => &[],
+        let copies: &[Duration] = match fate {
+            Fate::Delivered | Fate::Delayed => &luck.takes[..1],
+            Fate::Duplicated => &luck.takes,
+            Fate::Broken
+            | Fate::CutOff
+            | Fate::Dropped
+            | Fate::Lost
+            | Fate::NobodyThere
+            | Fate::NotLetIn
+            | Fate::Waits => &[],
         };
-        for hold in copies {
-            let at = self.now + link.delay + link.hold_back.mul_f64(*hold);
-            let contents = contents.clone();
-            self.schedule(at, Delivery::Datagram { to, source, destination, contents });
+        for takes in copies {
+            let (at, contents) = (self.now + *takes, contents.clone());
+            let delivery = Delivery::Datagram { to, source: seen, destination: arrives, contents };
+            self.schedule(at, delivery);
         }
+    }
+
+    /// Whether a private address is reached without a translator.
+    fn same_side(&self, from: Option<usize>, to: usize) -> bool {
+        from.is_some_and(|from| self.seats[from].nat == self.seats[to].nat)
     }
 
     fn resolve(&mut self, from: usize, query: &Query) {
@@ -400,47 +469,82 @@ impl Net {
     }
 
     fn connect(&mut self, from: usize, connect: &Connect) {
-        let to = self.seat_of(connect.remote).filter(|to| {
-            let seat = &self.seats[*to];
-            seat.plugged && seat.takes_tcp
-        });
-        let delay = self.link(Some(from), to).delay;
-        let local = self.seats[from].address;
-        for (to, connection, change) in self.streams.open(from, local, connect, to) {
-            let delivery = Delivery::Connection { to, connection, change };
-            self.schedule(self.now + delay, delivery);
+        let there = self.seat_of(connect.remote);
+        // A translator lets no connection in, and a private address is nobody's outside.
+        let there =
+            there.filter(|to| self.seats[*to].nat.is_none() || self.same_side(Some(from), *to));
+        let is_up = |to: &usize| {
+            let plugged = self.seats[*to].plugged && self.seats[from].plugged;
+            plugged && !self.cut_off(Some(from), *to)
+        };
+        let silent = there.is_some_and(|to| !is_up(&to));
+        let to = there.filter(is_up).filter(|to| self.seats[*to].takes_tcp);
+        let takes = if silent { CONNECT_TIMEOUT } else { self.stream_takes(from, to) };
+        let (local, nat) = (self.seats[from].address, self.seats[from].nat);
+        let neighbour = to.is_some_and(|to| self.same_side(Some(from), to));
+        let outside = match nat.filter(|_| !neighbour) {
+            Some(nat) => self.nats[nat.0].outside,
+            None => local.ip(),
+        };
+        for (end, change) in self.streams.open(from, local, outside, connect, to) {
+            let at = self.streams.arrival(end, self.now + takes);
+            self.tell(end, change, at);
         }
     }
 
     fn close(&mut self, from: usize, connection: ConnectionId) {
-        let Some((to, connection)) = self.streams.close(from, connection) else { return };
-        let earliest = self.now + self.link(Some(from), Some(to)).delay;
-        let at = self.streams.arrival(to, connection, earliest);
-        let change = ConnectionChange::Closed { refused: false };
+        let Some(other) = self.streams.close((from, connection)) else { return };
+        let takes = self.stream_takes(from, Some(other.0));
+        let at = self.streams.arrival(other, self.now + takes);
+        self.tell(other, ConnectionChange::Closed { refused: false }, at);
+    }
+
+    fn tell(&mut self, (to, connection): End, change: ConnectionChange, at: Instant) {
         self.schedule(at, Delivery::Connection { to, connection, change });
     }
 
     fn send_stream(&mut self, from: usize, transmit: &Transmit) {
         let flow = transmit.flow;
         let fate = match self.streams.peer(from, &flow) {
-            None => Fate::NobodyThere,
-            Some((to, _)) if !self.seats[to].plugged || !self.seats[from].plugged => {
-                Fate::NobodyThere
+            Peer::None => Fate::NobodyThere,
+            Peer::Gone(own) => {
+                let takes = self.stream_takes(from, None);
+                self.streams.forget(own);
+                self.tell(own, ConnectionChange::Closed { refused: false }, self.now + takes);
+                Fate::Broken
             }
-            Some((to, connection)) => {
-                let delay = self.link(Some(from), Some(to)).delay;
-                // A stream is cut anywhere: framing is the receiver's task.
-                let cut = self.chance.random_range(0..=transmit.contents.len());
-                let at = self.streams.arrival(to, connection, self.now + delay);
-                for contents in [transmit.contents.slice(..cut), transmit.contents.slice(cut..)] {
-                    if !contents.is_empty() {
-                        self.schedule(at, Delivery::Stream { to, connection, contents });
-                    }
+            Peer::End(end) => {
+                let plugged = self.seats[end.0].plugged && self.seats[from].plugged;
+                if !plugged || self.cut_off(Some(from), end.0) {
+                    self.stalled.push((from, end, transmit.contents.clone()));
+                    Fate::Waits
+                } else {
+                    self.send_along(from, end, &transmit.contents);
+                    Fate::Delivered
                 }
-                Fate::Delivered
             }
         };
-        self.note(flow.local, flow.remote, flow.transport, &transmit.contents, fate);
+        let (ends, contents) = ((flow.local, flow.remote), &transmit.contents);
+        self.note(ends, (None, None), flow.transport, contents, fate);
+    }
+
+    /// A stream is cut anywhere: framing is the receiver's task.
+    fn send_along(&mut self, from: usize, end: End, contents: &Bytes) {
+        let takes = self.stream_takes(from, Some(end.0));
+        let cut = self.chance.random_range(0..=contents.len());
+        let at = self.streams.arrival(end, self.now + takes);
+        let (to, connection) = end;
+        for contents in [contents.slice(..cut), contents.slice(cut..)] {
+            if !contents.is_empty() {
+                self.schedule(at, Delivery::Stream { to, connection, contents });
+            }
+        }
+    }
+
+    fn stream_takes(&mut self, from: usize, to: Option<usize>) -> Duration {
+        let link = self.link(Some(from), to);
+        let bad = self.bad.entry((Some(from), to)).or_default();
+        link.stream_takes(bad, &mut self.chance)
     }
 
     fn schedule(&mut self, at: Instant, delivery: Delivery) {
@@ -450,15 +554,15 @@ impl Net {
 
     fn note(
         &mut self,
-        from: SocketAddr,
-        to: SocketAddr,
+        (from, to): (SocketAddr, SocketAddr),
+        (seen, into): (Option<SocketAddr>, Option<SocketAddr>),
         transport: Transport,
         contents: &Bytes,
         fate: Fate,
     ) {
         let summary = ladder::summary(contents);
-        let contents = contents.clone();
-        self.ladder.push(Step { at: self.elapsed(), from, to, transport, summary, contents, fate });
+        let (at, contents) = (self.elapsed(), contents.clone());
+        self.ladder.push(Step { at, from, to, seen, into, transport, summary, contents, fate });
     }
 
     fn seat_of(&self, address: SocketAddr) -> Option<usize> {
@@ -474,10 +578,12 @@ impl Net {
 impl Drop for Net {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("network of seed {}:\n{}", self.seed, ladder::tail(&self.ladder, 150));
+            eprintln!("network of seed {}:\n{}", self.seed, self.ladder.picture(150));
         }
     }
 }
 
+/// How long a connection is tried that nobody refuses.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The virtual calendar begins on 2026-01-01.
 const FIRST_DAY: time::Duration = time::Duration::days(20_454);

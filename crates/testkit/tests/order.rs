@@ -22,6 +22,7 @@ const BAD: Link = Link {
     duplication: 0.1,
     reordering: 0.2,
     hold_back: Duration::from_millis(400),
+    ..Link::PLAIN
 };
 
 /// Who is cut off in the middle: long enough for a text to time out, and back before the focus gives the leg up.
