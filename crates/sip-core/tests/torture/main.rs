@@ -1,6 +1,7 @@
 //! Messages of the kinds of RFC 4475 and RFC 5118, one file a section: what the reader makes of each, and what a whole
 //! user agent does with it. Nothing that is due an answer is left without one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test's clock must begin somewhere")]
 
 mod values;
