@@ -1,6 +1,6 @@
 # Every target first installs what it lacks. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint deny bench interop build
+.PHONY: fuzz help run demo test lint deny bench interop build
 
 CARGO ?= cargo
 NEEDS := packaging/linux/install-needs.sh
@@ -54,3 +54,9 @@ bench: ## Measure conferences of 10 and 100 beside the floor on this machine; sh
 	@$(NEEDS) bench
 	$(CARGO) build --locked --release --no-default-features -p cli --bins
 	$(CARGO) bench --locked -p cli --bench conference -- $(BENCH)
+	$(CARGO) bench --locked -p sip-core --bench messages --bench endpoint
+
+fuzz: ## Fuzz every parser from its seeds, 20 s each; longer: SECONDS=600
+	@$(NEEDS) test
+	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
+	fuzz/run.sh $(or $(SECONDS),20)

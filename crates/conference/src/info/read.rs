@@ -237,6 +237,14 @@ impl Known {
         Ok(())
     }
 
+    /// Takes a document; whether it was of use. For readers that keep no subscription.
+    pub fn learn(&mut self, bytes: &[u8]) -> Result<bool, InfoError> {
+        self.take(bytes).map(|taken| match taken {
+            Taken::Changed | Taken::Deleted => true,
+            Taken::Gap | Taken::Stale => false,
+        })
+    }
+
     /// Everybody, in the order in which the focus told of them.
     pub fn people(&self) -> Vec<Seen> {
         let users = self
