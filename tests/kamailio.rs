@@ -4,6 +4,7 @@
 
 #[allow(dead_code, reason = "the other stories use the rest")]
 mod ends {
+    pub mod dns;
     pub mod kamailio;
     pub mod process;
 }
@@ -13,6 +14,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ends::dns::{NameServer, Record};
 use ends::kamailio::{DOMAIN, Kamailio};
 
 /// Without credentials every transport answers with a challenge for the domain.
@@ -43,6 +45,28 @@ fn it_listens_on_every_transport_and_challenges() {
         assert_eq!(kamailio.passed().iter().filter(|line| line.starts_with("REGISTER")).count(), 3);
         kamailio.restart();
     }
+}
+
+#[test]
+fn the_name_server_leads_to_it_by_naptr_srv_and_address() {
+    let service = format!("_sip._tcp.{DOMAIN}");
+    let names = NameServer::start(vec![
+        (DOMAIN.to_owned(), Record::Naptr(10, 0, "SIP+D2T", service.clone())),
+        (service.clone(), Record::Srv(0, 0, 5099, format!("proxy.{DOMAIN}"))),
+        (format!("proxy.{DOMAIN}"), Record::A([127, 0, 0, 1].into())),
+    ]);
+    let (count, answer) = names.ask(DOMAIN, 35);
+    assert_eq!((count, answer[3] & 15), (1, 0));
+    assert!(answer.windows(7).any(|window| window == b"SIP+D2T"));
+    let (count, answer) = names.ask(&service, 33);
+    assert_eq!(count, 1);
+    assert!(answer.windows(2).any(|window| window == 5099_u16.to_be_bytes()));
+    let (count, answer) = names.ask(&format!("Proxy.{DOMAIN}"), 1);
+    assert_eq!((count, &answer[answer.len() - 4..]), (1, &[127, 0, 0, 1][..]));
+    // A name without that type, and a name that is none.
+    assert_eq!(names.ask(DOMAIN, 1).1[3] & 15, 0);
+    assert_eq!(names.ask("elsewhere.test", 35).1[3] & 15, 3);
+    assert_eq!(names.asked()[1], (service, 33));
 }
 
 fn by_tls(kamailio: &Kamailio, request: &str) -> Vec<u8> {
