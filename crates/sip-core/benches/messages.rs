@@ -21,7 +21,7 @@ const INVITE: &str = "INVITE sip:otto@barn.example.org SIP/2.0\r\n\
     Supported: replaces, timer, 100rel\r\n\
     User-Agent: Mill Phone 4.2\r\n\
     Content-Type: application/sdp\r\n\
-    Content-Length: 183\r\n\r\n\
+    Content-Length: 180\r\n\r\n\
     v=0\r\no=nora 4711 4711 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
     m=audio 40002 RTP/AVP 0 8 96\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=ptime:20\r\n";
 
