@@ -1,5 +1,6 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1), with IPv6 references (RFC 5118), and any other URI as it came.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -198,26 +199,13 @@ impl Uri {
 
     /// Equivalence of RFC 3261 §19.1.4.
     pub fn is_equivalent(&self, other: &Self) -> bool {
-        let significant = ["user", "ttl", "method", "maddr", "transport"];
-        let params_match = self.params.iter().all(|(name, value)| match other.params.get(name) {
-            Some(theirs) => match (value, theirs) {
-                (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
-                (one, two) => one == two,
-            },
-            None => !significant.iter().any(|known| known.eq_ignore_ascii_case(name)),
-        });
-        let missing = other.params.iter().any(|(name, _)| {
-            !self.params.has(name)
-                && significant.iter().any(|known| known.eq_ignore_ascii_case(name))
-        });
         self.scheme == other.scheme
             && same_user(self.user.as_deref(), other.user.as_deref())
             && self.password == other.password
             && self.host.is_same(&other.host)
             && self.port == other.port
-            && params_match
-            && !missing
             && self.headers == other.headers
+            && same_params(&self.params, &other.params)
     }
 
     /// The transport parameter in lower case.
@@ -386,6 +374,29 @@ fn same_user(one: Option<&str>, two: Option<&str>) -> bool {
     }
 }
 
+/// Those in both must match, and those that decide where or how to send must be in both.
+fn same_params(one: &Params, two: &Params) -> bool {
+    // Of one that stands twice the first counts, as everywhere. Looked up in a map: there may be thousands.
+    fn firsts(params: &Params) -> BTreeMap<String, Option<&str>> {
+        let mut firsts = BTreeMap::new();
+        for (name, value) in params.iter() {
+            firsts.entry(name.to_ascii_lowercase()).or_insert(value);
+        }
+        firsts
+    }
+    if one == two {
+        return true;
+    }
+    let significant = |name| matches!(name, "user" | "ttl" | "method" | "maddr" | "transport");
+    let (ours, theirs) = (firsts(one), firsts(two));
+    let ours_match = ours.iter().all(|(name, value)| match (theirs.get(name), value) {
+        (Some(Some(two)), Some(one)) => one.eq_ignore_ascii_case(two),
+        (Some(two), one) => one == two,
+        (None, _) => !significant(name.as_str()),
+    });
+    ours_match && theirs.keys().all(|name| ours.contains_key(name) || !significant(name.as_str()))
+}
+
 pub(super) fn unescape(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -452,6 +463,16 @@ mod tests {
         assert!(!same("sip:alice@atlanta.com", "sip:ALICE@atlanta.com"));
         assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
         assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
+        assert!(!same("sip:bob@biloxi.com;transport=udp", "sip:bob@biloxi.com"));
+    }
+
+    #[test]
+    fn of_a_parameter_that_stands_twice_the_first_counts() {
+        let same = |a, b| Uri::parse(a).unwrap().is_equivalent(&Uri::parse(b).unwrap());
+        assert!(same("sip:a;b=1;b=2", "sip:a;b=1;b=2"));
+        assert!(same("sip:a;B=1;b=2", "sip:a;c;b=1"));
+        assert!(!same("sip:a;b=1;b=2", "sip:a;b=2;b=1"));
+        assert!(!same("sip:a;b=1", "sip:a;b"));
     }
 
     #[test]
