@@ -301,6 +301,7 @@ impl Focus {
             SipEvent::Located { .. }
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
+            | SipEvent::Registration { .. }
             | SipEvent::Referred { .. }
             | SipEvent::ReinviteAcked { .. } => {}
         }

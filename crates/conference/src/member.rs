@@ -318,6 +318,7 @@ impl Member {
             | SipEvent::Located { .. }
             | SipEvent::Progress { .. }
             | SipEvent::ReferProgress { .. }
+            | SipEvent::Registration { .. }
             | SipEvent::Referred { .. }
             | SipEvent::Reinvited { .. }
             | SipEvent::ReinviteAcked { .. }

@@ -24,7 +24,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// A digest algorithm, weakest first.
+/// A digest algorithm.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Algorithm {
     /// MD5.
@@ -60,6 +60,47 @@ impl Algorithm {
             Self::Sha512_256 => hex(&Sha512_256::digest(text)),
         }
     }
+}
+
+/// Who asks for credentials.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Asker {
+    /// A proxy on the way.
+    Proxy,
+    /// The user agent or the registrar that the request is for.
+    Server,
+}
+
+impl Asker {
+    /// The header of its challenges.
+    pub const fn challenge(self) -> &'static str {
+        match self {
+            Self::Proxy => "Proxy-Authenticate",
+            Self::Server => "WWW-Authenticate",
+        }
+    }
+
+    /// The header of our answers.
+    pub const fn answer(self) -> &'static str {
+        match self {
+            Self::Proxy => "Proxy-Authorization",
+            Self::Server => "Authorization",
+        }
+    }
+
+    /// The header by which it names the next nonce (RFC 7616 §3.5).
+    pub const fn info(self) -> &'static str {
+        match self {
+            Self::Proxy => "Proxy-Authentication-Info",
+            Self::Server => "Authentication-Info",
+        }
+    }
+}
+
+/// The nonce to be used next, from the value of Authentication-Info or Proxy-Authentication-Info (RFC 7616 §3.5).
+pub fn next_nonce(value: &str) -> Option<String> {
+    let params = Params::parse(&semicolons(value)).ok()?;
+    params.value("nextnonce").filter(|nonce| !nonce.is_empty()).map(str::to_owned)
 }
 
 /// One digest challenge.
@@ -103,21 +144,26 @@ impl Challenge {
         })
     }
 
-    /// The strongest challenge of a response that these credentials can answer; `header` is `WWW-Authenticate` or
-    /// `Proxy-Authenticate`.
-    pub fn best<'a>(
+    /// What a response asks of us and these credentials can answer: of each realm the topmost challenge that is
+    /// understood (RFC 8760 §2.4), of each kind of server (RFC 3261 §22.3).
+    pub fn answerable<'a>(
         headers: &Headers,
-        header: &str,
         credentials: &'a [Credentials],
-    ) -> Option<(Self, &'a Credentials)> {
-        let challenges = headers.get_all(header).filter_map(Self::parse);
-        let answerable = challenges.filter_map(|challenge| {
-            let fits = |one: &&Credentials| {
-                one.realm.as_ref().is_none_or(|realm| *realm == challenge.realm)
-            };
-            credentials.iter().find(fits).map(|credentials| (challenge.clone(), credentials))
-        });
-        answerable.max_by_key(|(challenge, _)| challenge.algorithm)
+    ) -> Vec<(Asker, Self, &'a Credentials)> {
+        let mut found: Vec<(Asker, Self, &Credentials)> = Vec::new();
+        for asker in [Asker::Server, Asker::Proxy] {
+            for challenge in headers.get_all(asker.challenge()).filter_map(Self::parse) {
+                let known =
+                    found.iter().any(|(by, one, _)| *by == asker && one.realm == challenge.realm);
+                let fits = |one: &&Credentials| {
+                    one.realm.as_ref().is_none_or(|realm| *realm == challenge.realm)
+                };
+                if !known && let Some(credentials) = credentials.iter().find(fits) {
+                    found.push((asker, challenge, credentials));
+                }
+            }
+        }
+        found
     }
 
     /// The value of Authorization or Proxy-Authorization.
@@ -220,20 +266,29 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_known_challenge_wins_and_basic_is_never_answered() {
+    fn au2_au5_the_topmost_known_challenge_of_a_realm_is_answered_and_basic_never() {
         let mut headers = Headers::default();
         for value in [
             "Basic realm=\"x\"",
-            "Digest realm=\"x\", nonce=\"a\", algorithm=MD5",
-            "Digest realm=\"x\", nonce=\"b\", algorithm=SHA-256",
             "Digest realm=\"x\", nonce=\"c\", algorithm=FUTURE",
+            "Digest realm=\"x\", nonce=\"b\", algorithm=SHA-256",
+            "Digest realm=\"x\", nonce=\"d\", algorithm=SHA-512-256",
+            "Digest realm=\"x\", nonce=\"a\", algorithm=MD5",
+            "Digest realm=\"y\", nonce=\"e\", algorithm=MD5",
         ] {
             headers.push("WWW-Authenticate", value);
         }
         let credentials = [mufasa("p")];
-        let (challenge, _) = Challenge::best(&headers, "WWW-Authenticate", &credentials).unwrap();
-        assert_eq!(challenge.nonce, "b");
+        let found = Challenge::answerable(&headers, &credentials);
+        let nonces: Vec<&str> = found.iter().map(|(_, one, _)| one.nonce.as_str()).collect();
+        assert_eq!(nonces, ["b", "e"]);
         assert!(Challenge::parse("Basic realm=\"x\"").is_none());
+    }
+
+    #[test]
+    fn the_nonce_for_the_next_request_is_read() {
+        assert_eq!(next_nonce("qop=auth, nextnonce=\"a,b\", nc=00000001").as_deref(), Some("a,b"));
+        assert_eq!(next_nonce("rspauth=\"x\""), None);
     }
 
     #[test]

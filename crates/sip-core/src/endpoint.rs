@@ -2,9 +2,11 @@
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
 //! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
-//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263).
+//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `registration` (REGISTER),
+//! `credentials` (RFC 3261 §22).
 
 mod calls;
+mod credentials;
 mod forks;
 mod in_dialog;
 mod incoming;
@@ -12,6 +14,7 @@ mod locate;
 mod outgoing;
 mod pager;
 mod refer;
+mod registration;
 mod reinvite;
 mod reliable;
 mod replaces;
@@ -36,7 +39,8 @@ use crate::message::Headers;
 use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
-    CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode, SubscriptionKey,
+    AccountId, CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode,
+    SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
@@ -139,6 +143,7 @@ enum Due {
     Client(u64),
     Location(u64),
     Pending(RequestId),
+    Registration(AccountId),
     Reliable(CallKey),
     Server(u64),
     Subscription(SubscriptionKey),
@@ -175,6 +180,7 @@ enum Owner {
         subscription: SubscriptionKey,
         call: CallKey,
     },
+    Register(AccountId),
     Reinvite {
         call: CallKey,
         request: RequestId,
@@ -198,7 +204,7 @@ struct ClientTransaction {
     /// Where it goes when this server does not answer (RFC 3263 §4.3).
     rest: locate::Rest,
     /// The challenges that led to this request.
-    challenged: Vec<responses::Challenged>,
+    challenged: Vec<credentials::Challenged>,
     /// ACKs of the successes to an INVITE, by the tag of their To: each is acknowledged each time it comes.
     acks: Vec<(String, Flow, Bytes)>,
     /// Early dialogs of an INVITE, by the tag of their To; kept to its end for the numbers of their requests.
@@ -273,6 +279,8 @@ pub struct Endpoint {
     pagers: BTreeMap<String, PagerQueue>,
     connections: BTreeMap<crate::ConnectionId, Connection>,
     locations: BTreeMap<u64, locate::Location>,
+    registrations: BTreeMap<AccountId, registration::Registration>,
+    access: credentials::Access,
     /// Names that were not found, and until when they count as such.
     unknown: BTreeMap<String, Instant>,
     due: BTreeSet<(Instant, Due)>,
@@ -315,6 +323,8 @@ impl Endpoint {
             pagers: BTreeMap::new(),
             connections: BTreeMap::new(),
             locations: BTreeMap::new(),
+            registrations: BTreeMap::new(),
+            access: credentials::Access::default(),
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
             armed: BTreeMap::new(),
@@ -421,6 +431,7 @@ impl Endpoint {
                 Due::Client(id) => self.client_timeout(id, now),
                 Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
+                Due::Registration(account) => self.registration_timeout(account, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
                 Due::Subscription(key) => self.subscription_timeout(key, now),

@@ -264,6 +264,7 @@ impl Phone {
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }
+            | Event::Registration { .. }
             | Event::Referred { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }

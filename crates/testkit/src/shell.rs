@@ -256,6 +256,7 @@ impl Shell {
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }
+            | Event::Registration { .. }
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}
             Event::Referred { refer, .. } => {

@@ -4,21 +4,9 @@ use std::time::Instant;
 
 use super::transport::write_via;
 use super::{ClientMachine, Due, Endpoint, Owner};
-use crate::auth::Challenge;
 use crate::message::Headers;
 use crate::transaction::{Fired, Reaction};
 use crate::{Flow, Method, Outcome, Request, Response};
-
-/// The most challenges that one request answers: a server could name another realm each time.
-const MAX_CHALLENGES: usize = 4;
-
-/// A challenge that was answered.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Challenged {
-    header: &'static str,
-    realm: String,
-    stale: bool,
-}
 
 /// How a request of ours came to its end.
 pub(super) enum Finish {
@@ -92,6 +80,9 @@ impl Endpoint {
             }
         }
         self.arm_client(id);
+        if response.status.is_success() {
+            self.note_next_nonce(&response);
+        }
         if self.answer_challenge(id, &response, now) {
             return;
         }
@@ -123,6 +114,7 @@ impl Endpoint {
                 self.refer_finished(subscription, finish);
                 self.turn_over(over, now);
             }
+            Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Reinvite { call, request } => {
                 self.reinvite_finished(id, call, request, finish, now)
             }
@@ -134,60 +126,6 @@ impl Endpoint {
         }
     }
 
-    /// 401 or 407 that we have credentials for: the request goes out again with CSeq + 1 (RFC 3261 §22.2), once for
-    /// each server that asks, and once more where only its nonce was too old.
-    fn answer_challenge(&mut self, id: u64, response: &Response, now: Instant) -> bool {
-        let (asks, answers) = match response.status.code() {
-            401 => ("WWW-Authenticate", "Authorization"),
-            407 => ("Proxy-Authenticate", "Proxy-Authorization"),
-            _ => return false,
-        };
-        let Some(client) = self.clients.get(&id) else { return false };
-        let credentials = &self.config.credentials;
-        let Some((challenge, credentials)) = Challenge::best(&response.headers, asks, credentials)
-        else {
-            return false;
-        };
-        let this =
-            Challenged { header: asks, realm: challenge.realm.clone(), stale: challenge.stale };
-        let mut challenged = client.challenged.clone();
-        let mut known = challenged.iter().filter(|one| one.header == asks);
-        let repeated = known.clone().any(|one| one.realm == this.realm);
-        let renewed = known.any(|one| one.realm == this.realm && one.stale);
-        let in_vain = repeated && (!this.stale || renewed);
-        if in_vain || challenged.len() >= MAX_CHALLENGES || !self.is_wanted(&client.owner) {
-            return false;
-        }
-        challenged.push(this);
-        let credentials = credentials.clone();
-        let (flow, owner) = (client.flow, client.owner.clone());
-        let mut request = client.request.clone();
-        let Ok(cseq) = request.headers.cseq() else { return false };
-        let number = self.next_cseq(&owner, cseq.number);
-        request.headers.pop_via();
-        request.headers.set("CSeq", format!("{number} {}", request.method));
-        let cnonce = self.token();
-        let uri = request.uri.to_string();
-        let value = challenge.answer(&credentials, &request.method, &uri, &cnonce, 1);
-        let realm = format!("realm=\"{}\"", challenge.realm);
-        let others: Vec<String> = request
-            .headers
-            .get_all(answers)
-            .filter(|value| !value.contains(&realm))
-            .map(str::to_owned)
-            .collect();
-        request.headers.remove(answers);
-        for value in others.into_iter().chain([value]) {
-            request.headers.push(answers, value);
-        }
-        let again = self.start_client(request, flow, owner.clone(), now);
-        if let Some(client) = self.clients.get_mut(&again) {
-            client.challenged = challenged;
-        }
-        self.client_replaced(&owner, id, again, now);
-        true
-    }
-
     /// Whether anybody still waits for what a request brings: a cancelled INVITE must not go out again.
     pub(super) fn is_wanted(&self, owner: &Owner) -> bool {
         match owner {
@@ -197,6 +135,7 @@ impl Endpoint {
                 self.calls.contains_key(call)
             }
             Owner::Invite(call) => self.is_dialling(*call),
+            Owner::Register(account) => self.registrations.contains_key(account),
             Owner::Notify { subscription, .. }
             | Owner::Refer { subscription, .. }
             | Owner::Subscribe { subscription, .. } => {

@@ -133,6 +133,7 @@ impl Endpoint {
         if self.connections.remove(&id).is_none() {
             return;
         }
+        self.flow_lost(id, now);
         let hit = |client: &&ClientTransaction| {
             let waits = match &client.machine {
                 ClientMachine::Invite(_) => client_waits(client),
@@ -209,6 +210,7 @@ impl Endpoint {
         if !self.config.user_agent.is_empty() {
             headers.set(name, &self.config.user_agent);
         }
+        self.write_reachable(headers);
     }
 
     /// A stream to this peer that stands: a text prefers it to datagrams (RFC 3428 §8).
@@ -292,6 +294,7 @@ impl Endpoint {
         let branch = format!("z9hG4bK{}", self.token());
         self.write_agent(&mut request.headers, "User-Agent");
         secure_contact(&mut request);
+        self.write_credentials(&mut request);
         write_via(&mut request, &flow, &branch);
         let mut bytes = request.to_bytes();
         let (mut flow, mut fallback) = (flow, None);

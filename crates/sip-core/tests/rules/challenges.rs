@@ -142,3 +142,133 @@ fn a_challenged_text_goes_again_and_keeps_its_turn() {
     script.answer(&two, 407, &challenge("Proxy", "r", "n2", false), "");
     assert_eq!(script.count("MESSAGE"), 0, "the call is gone");
 }
+
+#[test]
+fn au1_proxy_and_server_in_one_response_are_both_answered() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    let both = challenge("WWW", "phone", "n1", false) + &challenge("Proxy", "proxy", "n2", false);
+    script.answer(&first, 407, &both, "");
+    let second = script.expect("INVITE");
+    assert!(second.line("Authorization").contains("realm=\"phone\""));
+    assert!(second.line("Proxy-Authorization").contains("realm=\"proxy\""));
+    assert_eq!(script.count("INVITE"), 0);
+}
+
+#[test]
+fn au2_of_several_challenges_the_topmost_that_is_known_is_answered() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    let with = |algorithm: &str, nonce: &str| {
+        challenge("WWW", "r", nonce, false).replace("qop", &format!("algorithm={algorithm}, qop"))
+    };
+    let all =
+        [with("SHA-1024", "a"), with("SHA-256", "b"), with("SHA-512-256", "c"), with("MD5", "d")];
+    script.answer(&first, 401, &all.concat(), "");
+    let second = script.expect("INVITE");
+    assert!(second.line("Authorization").contains("nonce=\"b\""));
+    assert!(second.line("Authorization").contains("algorithm=SHA-256"));
+    // Each of the three makes an answer of its own length.
+    for (algorithm, digits) in [("MD5", 32), ("SHA-256", 64), ("SHA-512-256", 64)] {
+        let (_early, first) = script.invite(Transport::Udp);
+        script.answer(&first, 401, &with(algorithm, "n"), "");
+        let answer = script.expect("INVITE").line("Authorization").to_owned();
+        let response = answer.split("response=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(response.len(), digits, "{answer}");
+    }
+}
+
+#[test]
+fn au3_the_same_nonce_refused_is_the_end() {
+    for stale in [false, true] {
+        let mut script = script();
+        let (_early, first) = script.invite(Transport::Udp);
+        script.answer(&first, 401, &challenge("WWW", "r", "n1", false), "");
+        let second = script.expect("INVITE");
+        script.answer(&second, 401, &challenge("WWW", "r", "n1", stale), "");
+        assert_eq!(script.count("INVITE"), 0);
+        let Event::Rejected { .. } = script.event() else { panic!() };
+    }
+}
+
+#[test]
+fn au3_without_qop_there_is_neither_count_nor_cnonce() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(
+        &first,
+        401,
+        "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", userhash=true\r\n",
+        "",
+    );
+    let value = script.expect("INVITE").line("Authorization").to_owned();
+    assert!(value.contains("username=\"u\"") && value.contains("uri=\"sip:peer@192.0.2.8\""));
+    assert!(!value.contains("nc=") && !value.contains("cnonce") && !value.contains("qop"));
+}
+
+#[test]
+fn au3_au7_credentials_go_along_in_the_call_with_a_growing_count_and_the_next_nonce() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 407, &challenge("Proxy", "r", "n1", false), "");
+    let second = script.expect("INVITE");
+    assert!(second.line("Proxy-Authorization").contains("nc=00000001"));
+    script.answer(&second, 200, CONTACT, "v=0\r\n");
+    assert!(script.expect("ACK").line("Proxy-Authorization").contains("nc=00000001"));
+    let Event::Answered { call, .. } = script.event() else { panic!() };
+    let now = script.now;
+    script.agent.message(&call, None, Content::text("x"), now);
+    let text = script.expect("MESSAGE");
+    assert!(text.line("Proxy-Authorization").contains("nc=00000002"), "{}", text.text);
+    script.answer(&text, 200, "Proxy-Authentication-Info: nextnonce=\"n2\"\r\n", "");
+    let Event::Completed { .. } = script.event() else { panic!() };
+    script.agent.message(&call, None, Content::text("y"), now);
+    let text = script.expect("MESSAGE");
+    let value = text.line("Proxy-Authorization");
+    assert!(value.contains("nonce=\"n2\"") && value.contains("nc=00000001"), "{value}");
+    // What was sent beforehand and is not good any more is renewed, stale or not.
+    script.answer(&text, 407, &challenge("Proxy", "r", "n3", false), "");
+    let again = script.expect("MESSAGE");
+    assert!(again.line("Proxy-Authorization").contains("nonce=\"n3\""));
+    assert_eq!(again.text.matches("Proxy-Authorization").count(), 1);
+    script.agent.bye(call, None, now);
+    assert!(script.expect("BYE").line("Proxy-Authorization").contains("nc=00000002"));
+}
+
+#[test]
+fn au3_credentials_of_another_realm_are_not_given() {
+    let one =
+        Credentials { username: "u".into(), password: "p".into(), realm: Some("mine".into()) };
+    let mut script = Script::with(Config { credentials: vec![one], ..Config::default() });
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, &challenge("WWW", "theirs", "n1", false), "");
+    assert_eq!(script.count("INVITE"), 0);
+    let Event::Rejected { .. } = script.event() else { panic!() };
+}
+
+#[test]
+fn au5_basic_is_not_answered() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, "WWW-Authenticate: Basic realm=\"r\"\r\n", "");
+    assert_eq!(script.count("INVITE"), 0);
+}
+
+#[test]
+fn au7_what_is_remembered_has_a_bound() {
+    let mut script = script();
+    for n in 0..4200 {
+        let (_early, first) = script.invite(Transport::Udp);
+        script.answer(&first, 401, &challenge("WWW", "r", &format!("n{n}"), false), "");
+        let second = script.expect("INVITE");
+        script.answer(&second, 486, "", "");
+        script.sent.clear();
+        script.events.clear();
+        if n % 500 == 0 {
+            script.wait(std::time::Duration::from_secs(40));
+        }
+    }
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, &challenge("WWW", "r", "n4199", false), "");
+    assert!(script.expect("INVITE").line("Authorization").contains("nc=00000002"));
+}
