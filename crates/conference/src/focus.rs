@@ -301,7 +301,6 @@ impl Focus {
             SipEvent::Located { .. }
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
-            | SipEvent::Registration { .. }
             | SipEvent::Referred { .. }
             | SipEvent::ReinviteAcked { .. } => {}
         }

@@ -318,7 +318,6 @@ impl Member {
             | SipEvent::Located { .. }
             | SipEvent::Progress { .. }
             | SipEvent::ReferProgress { .. }
-            | SipEvent::Registration { .. }
             | SipEvent::Referred { .. }
             | SipEvent::Reinvited { .. }
             | SipEvent::ReinviteAcked { .. }

@@ -2,8 +2,7 @@
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
 //! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
-//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `registration` (REGISTER),
-//! `credentials` (RFC 3261 §22).
+//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `credentials` (RFC 3261 §22).
 
 mod calls;
 mod credentials;
@@ -14,7 +13,6 @@ mod locate;
 mod outgoing;
 mod pager;
 mod refer;
-mod registration;
 mod reinvite;
 mod reliable;
 mod replaces;
@@ -39,8 +37,7 @@ use crate::message::Headers;
 use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
-    AccountId, CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode,
-    SubscriptionKey,
+    CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode, SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
@@ -143,7 +140,6 @@ enum Due {
     Client(u64),
     Location(u64),
     Pending(RequestId),
-    Registration(AccountId),
     Reliable(CallKey),
     Server(u64),
     Subscription(SubscriptionKey),
@@ -180,7 +176,6 @@ enum Owner {
         subscription: SubscriptionKey,
         call: CallKey,
     },
-    Register(AccountId),
     Reinvite {
         call: CallKey,
         request: RequestId,
@@ -278,9 +273,8 @@ pub struct Endpoint {
     pending: BTreeMap<RequestId, Pending>,
     pagers: BTreeMap<String, PagerQueue>,
     connections: BTreeMap<crate::ConnectionId, Connection>,
-    locations: BTreeMap<u64, locate::Location>,
-    registrations: BTreeMap<AccountId, registration::Registration>,
     access: credentials::Access,
+    locations: BTreeMap<u64, locate::Location>,
     /// Names that were not found, and until when they count as such.
     unknown: BTreeMap<String, Instant>,
     due: BTreeSet<(Instant, Due)>,
@@ -322,9 +316,8 @@ impl Endpoint {
             pending: BTreeMap::new(),
             pagers: BTreeMap::new(),
             connections: BTreeMap::new(),
-            locations: BTreeMap::new(),
-            registrations: BTreeMap::new(),
             access: credentials::Access::default(),
+            locations: BTreeMap::new(),
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
             armed: BTreeMap::new(),
@@ -431,7 +424,6 @@ impl Endpoint {
                 Due::Client(id) => self.client_timeout(id, now),
                 Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
-                Due::Registration(account) => self.registration_timeout(account, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
                 Due::Subscription(key) => self.subscription_timeout(key, now),

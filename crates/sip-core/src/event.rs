@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    AccountId, CallKey, Confirmed, Flow, Incoming, NameAddr, PendingMessage, PendingRefer,
-    PendingReinvite, PendingSubscribe, ReferTo, RegistrationState, Request, RequestId, Response,
-    StatusCode, SubscriptionKey,
+    CallKey, Confirmed, Flow, Incoming, NameAddr, PendingMessage, PendingRefer, PendingReinvite,
+    PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode, SubscriptionKey,
 };
 
 /// One event. Keys inside are handed over once; everything else may be read by several listeners.
@@ -127,13 +126,6 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
-    },
-    /// A registration changed.
-    Registration {
-        /// Which account.
-        account: AccountId,
-        /// How it stands.
-        state: RegistrationState,
     },
     /// Our INVITE came to nothing.
     Rejected {

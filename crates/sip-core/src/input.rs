@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::{AccountId, Event};
+use crate::Event;
 
 /// A transport of RFC 3261 §18 that is implemented.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -49,9 +49,6 @@ impl Transport {
 /// How a request outside of dialogs gets to its server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
-    /// As this registered account (RFC 3261 §8.1.1.1, §8.1.2): by its flow or, while there is none, to its outbound proxy
-    /// or registrar; with its route set (RFC 3608), its Contact (RFC 5627) and its credentials.
-    Account(AccountId),
     /// By this flow and no other; its local address goes into Via and Contact.
     Flow(Flow),
     /// The Endpoint finds the server from the topmost Route or the Request-URI (RFC 3263), asking by

@@ -22,10 +22,6 @@ macro_rules! identity {
 }
 
 identity! {
-    /// Which account, from [`crate::Endpoint::register`] on.
-    AccountId
-}
-identity! {
     /// Which call: stable from the first INVITE to the last BYE, whatever typed key stands for its phase.
     CallKey
 }

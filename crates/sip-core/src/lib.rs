@@ -3,7 +3,6 @@
 //! The crate reads no clock, socket, file or random source of its own: time is a parameter, randomness an injected
 //! generator, and what has to leave the process is polled from [`Endpoint::poll_output`].
 
-mod account;
 pub mod auth;
 pub mod message;
 pub mod sdp;
@@ -17,7 +16,6 @@ mod key;
 mod record;
 mod transaction;
 
-pub use account::{Account, RegistrationFailure, RegistrationState};
 pub use emergency::{is_emergency, is_emergency_any, is_emergency_text};
 pub use endpoint::{
     Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Refer, Subscribe, Target, Timer,
@@ -29,7 +27,7 @@ pub use input::{
     QueryId, Question, ResolvedTarget, SrvRecord, Transmit, Transport, Way,
 };
 pub use key::{
-    AccountId, AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,
+    AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,
     PendingReinvite, PendingSubscribe, RequestId, SubscriptionKey,
 };
 pub use message::{

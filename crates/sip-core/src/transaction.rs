@@ -39,8 +39,6 @@ pub enum Timer {
     Unanswered,
     /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).
     Provisional,
-    /// A registration's refresh, or the next attempt.
-    Registration,
     /// A subscription's refresh or end.
     Subscription,
 }

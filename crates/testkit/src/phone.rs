@@ -264,7 +264,6 @@ impl Phone {
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }
-            | Event::Registration { .. }
             | Event::Referred { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }

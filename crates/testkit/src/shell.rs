@@ -256,7 +256,6 @@ impl Shell {
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }
-            | Event::Registration { .. }
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}
             Event::Referred { refer, .. } => {

@@ -57,7 +57,6 @@ impl Actor {
                 }
             }
             SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
-            SipEvent::Registration { .. } => {}
             SipEvent::ReferProgress { request, status, is_last, .. } => {
                 self.transfer_progress(request, status, is_last);
             }

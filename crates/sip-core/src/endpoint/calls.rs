@@ -262,7 +262,6 @@ impl Endpoint {
             | Owner::Refer { call, .. }
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
-            Owner::Register(account) => return self.next_register_cseq(*account, sent),
             Owner::Prack { tx, tag } => return self.next_early_cseq(*tx, tag, sent),
             Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
                 *call
@@ -300,7 +299,6 @@ impl Endpoint {
                     ours.tx = new;
                 }
             }
-            Owner::Register(account) => self.register_replaced(*account, new),
             Owner::Subscribe { subscription, .. } => self.subscribe_replaced(*subscription, new),
             Owner::Bye
             | Owner::Cancel

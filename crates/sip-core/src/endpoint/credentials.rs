@@ -1,5 +1,5 @@
-//! Credentials of our requests (RFC 3261 §22): which account a Call-ID belongs to, the challenges that were answered in it
-//! and are answered again beforehand (§22.3), how often each nonce was used, and when to stop.
+//! Credentials of our requests (RFC 3261 §22): the challenges that were answered in a Call-ID and are
+//! answered again beforehand (§22.3), how often each nonce was used, and when to stop.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Endpoint, Owner};
 use crate::auth::{Asker, Challenge, Credentials, next_nonce};
 use crate::message::Headers;
-use crate::{AccountId, Request, Response};
+use crate::{Request, Response};
 
 /// The most challenges that one request answers: a server could name another realm each time.
 const MAX_CHALLENGES: usize = 6;
@@ -32,7 +32,6 @@ struct Known {
 
 #[derive(Debug, Default)]
 struct Session {
-    account: Option<AccountId>,
     known: Vec<Known>,
     used: u64,
 }
@@ -70,23 +69,6 @@ impl Access {
         *count = count.saturating_add(1);
         *used = self.clock;
         *count
-    }
-
-    /// Requests with this Call-ID are those of an account.
-    pub(super) fn belongs(&mut self, call_id: &str, account: AccountId) {
-        self.session(call_id).account = Some(account);
-    }
-
-    /// The account of a Call-ID.
-    pub(super) fn account_of(&self, headers: &Headers) -> Option<AccountId> {
-        self.sessions.get(headers.call_id()?)?.account
-    }
-
-    /// What an account knew is of no use any more: its password is another one, or it is gone.
-    pub(super) fn forget(&mut self, account: AccountId) {
-        for session in self.sessions.values_mut().filter(|one| one.account == Some(account)) {
-            session.known.clear();
-        }
     }
 }
 
@@ -151,10 +133,7 @@ impl Endpoint {
         let Some(call_id) = client.request.headers.call_id().map(str::to_owned) else {
             return false;
         };
-        let account = self.access.account_of(&client.request.headers);
-        let credentials = account
-            .and_then(|account| self.registrations.get(&account))
-            .map_or(&self.config.credentials, |registration| registration.credentials());
+        let credentials = &self.config.credentials;
         let asked: Vec<(Asker, Challenge, Credentials)> =
             Challenge::answerable(&response.headers, credentials)
                 .into_iter()

@@ -39,7 +39,6 @@ impl Queued {
             | Owner::Invite(_)
             | Owner::Pager(_)
             | Owner::Prack { .. }
-            | Owner::Register(_)
             | Owner::Reinvite { .. } => false,
         }
     }
@@ -116,7 +115,6 @@ impl Endpoint {
             | Owner::Invite(_)
             | Owner::Pager(_)
             | Owner::Prack { .. }
-            | Owner::Register(_)
             | Owner::Reinvite { .. } => self.unsent(key, queued.request),
         }
     }
@@ -170,7 +168,6 @@ impl Endpoint {
             | Owner::Notify { .. }
             | Owner::Pager(_)
             | Owner::Prack { .. }
-            | Owner::Register(_)
             | Owner::Reinvite { .. } => None,
         };
         let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);

@@ -194,21 +194,7 @@ impl Endpoint {
                 let request = Box::new(request);
                 self.start_location(Goal::Send { request, owner, otherwise: None }, server, now)
             }
-            Way::Account(account) => self.start_by_account(request, account, owner, now),
         }
-    }
-
-    /// Starts a request by the server of a URI that is in none of its headers; there is none where it is `None`.
-    pub(super) fn start_towards(
-        &mut self,
-        request: Request,
-        hop: Option<&Uri>,
-        owner: Owner,
-        now: Instant,
-    ) -> u64 {
-        let server = hop.and_then(|hop| Server::of(hop, is_secure(&request)));
-        let request = Box::new(request);
-        self.start_location(Goal::Send { request, owner, otherwise: None }, server, now)
     }
 
     /// Starts a request inside a dialog: by the connection in use, else to its next hop, which is asked for where it is
@@ -513,7 +499,7 @@ pub(super) fn set_transport(uri: &mut Uri, transport: Transport) {
 }
 
 /// Contact says the address that leads to the server that was found. Names and GRUUs are nobody's address.
-pub(super) fn refresh_contact(request: &mut Request, flow: &Flow) {
+fn refresh_contact(request: &mut Request, flow: &Flow) {
     let Some(mut address) = request.headers.contacts().ok().and_then(|all| all.into_iter().next())
     else {
         return;
@@ -542,7 +528,7 @@ pub(super) fn contact_of(contact: &super::Contact, way: Way) -> String {
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 5060));
     let flow = match way {
         Way::Flow(flow) => flow,
-        Way::Account(_) | Way::Locate => {
+        Way::Locate => {
             Flow { transport: Transport::Udp, local: nowhere, remote: nowhere, connection: None }
         }
     };

@@ -88,7 +88,7 @@ impl Endpoint {
         let request = Request { method: Method::Message, uri, headers, body: message.content.body };
         let way = match message.way {
             Way::Flow(flow) => Way::Flow(self.stream_to(flow).unwrap_or(flow)),
-            way @ (Way::Account(_) | Way::Locate) => way,
+            Way::Locate => Way::Locate,
         };
         self.start_request(request, way, Owner::Pager(id), now);
     }

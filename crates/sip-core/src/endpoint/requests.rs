@@ -50,9 +50,6 @@ impl Endpoint {
             return;
         }
         let server = self.start_server(&request, key, back, merged);
-        if !has_to_tag(&request) {
-            self.note_account(&request, &flow);
-        }
         self.dispatch(Arrival { request, flow, server }, now);
     }
 

@@ -114,7 +114,6 @@ impl Endpoint {
                 self.refer_finished(subscription, finish);
                 self.turn_over(over, now);
             }
-            Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Reinvite { call, request } => {
                 self.reinvite_finished(id, call, request, finish, now)
             }
@@ -135,7 +134,6 @@ impl Endpoint {
                 self.calls.contains_key(call)
             }
             Owner::Invite(call) => self.is_dialling(*call),
-            Owner::Register(account) => self.registrations.contains_key(account),
             Owner::Notify { subscription, .. }
             | Owner::Refer { subscription, .. }
             | Owner::Subscribe { subscription, .. } => {

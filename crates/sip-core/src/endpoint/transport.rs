@@ -133,7 +133,6 @@ impl Endpoint {
         if self.connections.remove(&id).is_none() {
             return;
         }
-        self.flow_lost(id, now);
         let hit = |client: &&ClientTransaction| {
             let waits = match &client.machine {
                 ClientMachine::Invite(_) => client_waits(client),
@@ -210,7 +209,6 @@ impl Endpoint {
         if !self.config.user_agent.is_empty() {
             headers.set(name, &self.config.user_agent);
         }
-        self.write_reachable(headers);
     }
 
     /// A stream to this peer that stands: a text prefers it to datagrams (RFC 3428 §8).

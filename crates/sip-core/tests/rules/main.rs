@@ -15,7 +15,6 @@ mod limits;
 mod messages;
 mod notifier;
 mod refer;
-mod registration;
 mod reliable;
 mod replaces;
 mod script;
