@@ -58,5 +58,4 @@ bench: ## Measure conferences of 10 and 100 beside the floor on this machine; sh
 
 fuzz: ## Fuzz every parser from its seeds, 20 s each; longer: SECONDS=600
 	@$(NEEDS) test
-	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
 	fuzz/run.sh $(or $(SECONDS),20)

@@ -1,5 +1,5 @@
-//! What must hold for arbitrary bytes, a function a target. libFuzzer calls them from `targets/`; `tests/seeds.rs` replays
-//! the committed seeds through them as an ordinary test.
+//! What must hold for arbitrary bytes, a function a target. libFuzzer calls them from `targets/`; the workspace's
+//! `tests/seeds.rs` replays the committed seeds through them as an ordinary test.
 
 use std::time::{Duration, Instant};
 
@@ -29,10 +29,10 @@ pub const TARGETS: [Target; 11] = [
     ("endpoint", endpoint),
 ];
 
-fn bytes_of(message: &Message) -> bytes::Bytes {
+fn bytes_of(message: &Message) -> Vec<u8> {
     match message {
-        Message::Request(request) => request.to_bytes(),
-        Message::Response(response) => response.to_bytes(),
+        Message::Request(request) => request.to_bytes().to_vec(),
+        Message::Response(response) => response.to_bytes().to_vec(),
     }
 }
 
@@ -172,7 +172,7 @@ pub fn text(data: &[u8]) {
                 To: <sip:b@c>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n\r\n";
     if let Ok(Message::Request(mut request)) = Message::parse(head.as_bytes()) {
         request.headers.set("Content-Type", kind);
-        request.body = bytes::Bytes::copy_from_slice(body.as_bytes());
+        request.body = body.as_bytes().to_vec().into();
         let _ = conference::read_text(&request);
     }
 }
