@@ -299,6 +299,7 @@ impl Focus {
                 self.reinvited(*call, &request.headers, now);
             }
             SipEvent::Located { .. }
+            | SipEvent::Registration { .. }
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }

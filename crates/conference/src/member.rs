@@ -319,6 +319,7 @@ impl Member {
             | SipEvent::Progress { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }
+            | SipEvent::Registration { .. }
             | SipEvent::Reinvited { .. }
             | SipEvent::ReinviteAcked { .. }
             | SipEvent::Rejected { .. }

@@ -13,6 +13,7 @@ mod locate;
 mod outgoing;
 mod pager;
 mod refer;
+mod registration;
 mod reinvite;
 mod reliable;
 mod replaces;
@@ -37,12 +38,14 @@ use crate::message::Headers;
 use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
-    CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode, SubscriptionKey,
+    AccountId, CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode,
+    SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
 pub use outgoing::Invite;
 pub use pager::PagerMessage;
+pub use registration::{Account, Registration, RegistrationFailure};
 pub use subscriptions::Subscribe;
 pub use transfer::{Refer, Target};
 
@@ -117,6 +120,24 @@ pub struct Contact {
     pub user: String,
     /// Whether `;isfocus` is said (RFC 3840 §9).
     pub is_focus: bool,
+    /// Where, if that is not the flow's own address; the Endpoint writes it where an account's registrar sees us elsewhere.
+    pub at: Option<Box<Place>>,
+}
+
+impl Contact {
+    /// At the flow's own address.
+    pub fn new(user: impl Into<String>, is_focus: bool) -> Self {
+        Self { user: user.into(), is_focus, at: None }
+    }
+}
+
+/// Where a Contact is, for a peer that reaches us by a provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// The address that the provider sees, with its transport; the user part is the Contact's.
+    Address(crate::Uri),
+    /// A GRUU (RFC 5627), whole.
+    Gruu(crate::Uri),
 }
 
 /// Why an input could not be used. Nothing of it remains; the Endpoint goes on.
@@ -136,6 +157,7 @@ pub enum HandleError {
 /// Which thing has a timer.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Due {
+    Account(AccountId),
     Call(CallKey),
     Client(u64),
     Location(u64),
@@ -167,6 +189,7 @@ enum Owner {
         call: Option<CallKey>,
     },
     Pager(RequestId),
+    Register(AccountId),
     /// For the early dialog with this tag of the INVITE `tx`.
     Prack {
         tx: u64,
@@ -274,6 +297,7 @@ pub struct Endpoint {
     pagers: BTreeMap<String, PagerQueue>,
     connections: BTreeMap<crate::ConnectionId, Connection>,
     access: credentials::Access,
+    registrants: BTreeMap<AccountId, registration::Registrant>,
     locations: BTreeMap<u64, locate::Location>,
     /// Names that were not found, and until when they count as such.
     unknown: BTreeMap<String, Instant>,
@@ -317,6 +341,7 @@ impl Endpoint {
             pagers: BTreeMap::new(),
             connections: BTreeMap::new(),
             access: credentials::Access::default(),
+            registrants: BTreeMap::new(),
             locations: BTreeMap::new(),
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -328,7 +353,7 @@ impl Endpoint {
     /// Takes requests to this user part; all others get 404. Requests without a user part go to the first served.
     pub fn serve(&mut self, user: &str, is_focus: bool) {
         self.unserve(user);
-        self.served.push(Contact { user: user.to_owned(), is_focus });
+        self.served.push(Contact::new(user, is_focus));
     }
 
     /// Takes them no longer.
@@ -420,6 +445,7 @@ impl Endpoint {
                 break;
             }
             match due {
+                Due::Account(id) => self.account_timeout(id, now),
                 Due::Call(key) => self.call_timeout(key, now),
                 Due::Client(id) => self.client_timeout(id, now),
                 Due::Location(id) => self.location_timeout(id, now),
@@ -519,8 +545,15 @@ impl Endpoint {
 
 /// `<sip:user@address:port>` with transport and feature.
 fn contact_value(contact: &Contact, flow: &Flow) -> String {
-    let mut uri = crate::Uri::from_address(Some(&contact.user), flow.local);
-    locate::set_transport(&mut uri, flow.transport);
+    let uri = match contact.at.as_deref() {
+        None => {
+            let mut uri = crate::Uri::from_address(Some(&contact.user), flow.local);
+            locate::set_transport(&mut uri, flow.transport);
+            uri
+        }
+        Some(Place::Address(at)) => at.with_user(&contact.user),
+        Some(Place::Gruu(gruu)) => gruu.clone(),
+    };
     let feature = if contact.is_focus { ";isfocus" } else { "" };
     format!("<{uri}>{feature}")
 }

@@ -127,6 +127,13 @@ pub enum Event {
         /// The flow it came by.
         flow: Flow,
     },
+    /// An account stands otherwise than before.
+    Registration {
+        /// Which.
+        account: crate::AccountId,
+        /// How.
+        state: crate::Registration,
+    },
     /// Our INVITE came to nothing.
     Rejected {
         /// Which call.

@@ -49,6 +49,8 @@ impl Transport {
 /// How a request outside of dialogs gets to its server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
+    /// As this account: from its address, by its proxy, with its credentials.
+    Account(crate::AccountId),
     /// By this flow and no other; its local address goes into Via and Contact.
     Flow(Flow),
     /// The Endpoint finds the server from the topmost Route or the Request-URI (RFC 3263), asking by

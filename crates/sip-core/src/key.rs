@@ -25,6 +25,10 @@ identity! {
     /// Which call: stable from the first INVITE to the last BYE, whatever typed key stands for its phase.
     CallKey
 }
+/// Which account of ours.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AccountId(pub u64);
+
 identity! {
     /// Which request of ours outside INVITE (MESSAGE, OPTIONS, re-INVITE, NOTIFY): comes back in [`crate::Event::Completed`].
     RequestId

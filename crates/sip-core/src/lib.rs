@@ -18,8 +18,8 @@ mod transaction;
 
 pub use emergency::{is_emergency, is_emergency_any, is_emergency_text};
 pub use endpoint::{
-    Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Refer, Subscribe, Target, Timer,
-    capabilities,
+    Account, Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Place, Refer,
+    Registration, RegistrationFailure, Subscribe, Target, Timer, capabilities,
 };
 pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use input::{
@@ -27,7 +27,7 @@ pub use input::{
     QueryId, Question, ResolvedTarget, SrvRecord, Transmit, Transport, Way,
 };
 pub use key::{
-    AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,
+    AccountId, AwaitingAck, CallKey, Confirmed, Early, Incoming, PendingMessage, PendingRefer,
     PendingReinvite, PendingSubscribe, RequestId, SubscriptionKey,
 };
 pub use message::{

@@ -35,6 +35,8 @@ pub enum Timer {
     Ringing,
     /// A server that is not found in time (RFC 3263).
     Location,
+    /// The next REGISTER of an account.
+    Registration,
     /// A MESSAGE or a SUBSCRIBE that its user left unanswered.
     Unanswered,
     /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).

@@ -213,7 +213,7 @@ impl Line {
 }
 
 fn contact(agent: usize) -> Contact {
-    Contact { user: format!("user{agent}"), is_focus: agent == 1 }
+    Contact::new(format!("user{agent}"), agent == 1)
 }
 
 fn seconds(n: u64) -> Duration {

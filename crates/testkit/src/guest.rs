@@ -36,7 +36,7 @@ impl Guest {
 
     /// Calls a conference, once.
     pub fn dial(&mut self, conference: &Uri) {
-        let contact = Contact { user: self.user.clone(), is_focus: false };
+        let contact = Contact::new(self.user.clone(), false);
         let call = self.shell.dial(conference.clone(), self.own.clone(), contact);
         let call = call.expect("a conference of the virtual network has a literal address");
         let settings = MemberSettings {
@@ -137,7 +137,7 @@ impl Guest {
                 invited,
             };
             self.member = Some((key, Member::new(settings)));
-            self.shell.accept(key, Contact { user: self.user.clone(), is_focus: false });
+            self.shell.accept(key, Contact::new(self.user.clone(), false));
             self.carry_out();
         }
     }

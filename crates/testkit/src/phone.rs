@@ -211,7 +211,7 @@ impl Phone {
     }
 
     fn contact(&self) -> Contact {
-        Contact { user: self.script.user.clone(), is_focus: false }
+        Contact::new(self.script.user.clone(), false)
     }
 
     fn handle_event(&mut self, event: Event) {
@@ -261,6 +261,7 @@ impl Phone {
             Event::Cancelled { .. }
             | Event::Ended { .. }
             | Event::Located { .. }
+            | Event::Registration { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }

@@ -253,6 +253,7 @@ impl Shell {
             }
             Event::Completed { .. }
             | Event::Located { .. }
+            | Event::Registration { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::ReferProgress { .. }
@@ -270,7 +271,7 @@ impl Shell {
         let now = self.now.monotonic;
         match act {
             SipAct::Accept { call, contact_user, is_focus } => {
-                if !self.accept(call, Contact { user: contact_user, is_focus }) {
+                if !self.accept(call, Contact::new(contact_user, is_focus)) {
                     return vec![Command::AcceptFailed { call }];
                 }
             }
@@ -283,7 +284,7 @@ impl Shell {
                 }
             }
             SipAct::Dial { participant, target, from, contact_user, is_focus } => {
-                let contact = Contact { user: contact_user, is_focus };
+                let contact = Contact::new(contact_user, is_focus);
                 return vec![match self.dial(target, from, contact) {
                     Some(call) => Command::Dialling { participant, call },
                     None => {
@@ -329,7 +330,7 @@ impl Shell {
             }
             SipAct::Ring { call } => {
                 let user = String::new();
-                self.ring(call, &Contact { user, is_focus: false });
+                self.ring(call, &Contact::new(user, false));
             }
             SipAct::Subscribe { call, target, in_dialog, expires } => {
                 return self.subscribe(call, target, in_dialog, expires);
@@ -356,7 +357,7 @@ impl Shell {
         user: String,
     ) -> Vec<Command> {
         let Some(subscribe) = self.subscribes.remove(&id) else { return Vec::new() };
-        let contact = Contact { user, is_focus: true };
+        let contact = Contact::new(user, true);
         let now = self.now.monotonic;
         let subscription = self.endpoint.accept_subscribe(subscribe, expires, contact, now);
         vec![Command::Subscription { subscribe: Some(id), subscription }]
@@ -373,7 +374,7 @@ impl Shell {
         else {
             return Vec::new();
         };
-        let contact = Contact { user: contact.user.clone(), is_focus: false };
+        let contact = Contact::new(contact.user.clone(), false);
         let subscribe = Subscribe { call, target, in_dialog, expires, contact };
         let subscription = self.endpoint.subscribe(subscribe, self.now.monotonic);
         vec![Command::Subscription { subscribe: None, subscription }]

@@ -237,7 +237,7 @@ impl Actor {
     }
 
     pub(super) fn own_contact(&self) -> sip_core::Contact {
-        sip_core::Contact { user: self.settings.user.clone(), is_focus: false }
+        sip_core::Contact::new(self.settings.user.clone(), false)
     }
 
     /// Ends whatever the user is in: a session, or a call whose host is still looked up.

@@ -83,11 +83,11 @@ impl Actor {
         let now = Instant::now();
         match act {
             SipAct::Accept { call, contact_user, is_focus } => {
-                self.accept(call, Contact { user: contact_user, is_focus });
+                self.accept(call, Contact::new(contact_user, is_focus));
             }
             SipAct::AcceptSubscribe { subscribe, expires, contact_user } => {
                 let Some(key) = self.subscribes.remove(&subscribe) else { return };
-                let contact = Contact { user: contact_user, is_focus: true };
+                let contact = Contact::new(contact_user, true);
                 let subscription = self.endpoint.accept_subscribe(key, expires, contact, now);
                 self.report(ToSession::Subscription { subscribe: Some(subscribe), subscription });
             }
@@ -250,7 +250,7 @@ impl Actor {
             _ => from,
         };
         let way = Way::Locate;
-        let contact = Contact { user: contact_user, is_focus };
+        let contact = Contact::new(contact_user, is_focus);
         let to = NameAddr::new(None, target.bare());
         let invite = Invite { target, way, from, to, contact, offer, headers: Vec::new() };
         let early = self.endpoint.invite(invite, Instant::now());

@@ -262,6 +262,7 @@ impl Endpoint {
             | Owner::Refer { call, .. }
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
+            Owner::Register(account) => return self.next_register_cseq(*account, sent),
             Owner::Prack { tx, tag } => return self.next_early_cseq(*tx, tag, sent),
             Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
                 *call
@@ -305,6 +306,7 @@ impl Endpoint {
             | Owner::InDialog { .. }
             | Owner::Notify { .. }
             | Owner::Pager(_)
+            | Owner::Register(_)
             | Owner::Prack { .. } => {}
         }
     }

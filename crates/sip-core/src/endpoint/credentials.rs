@@ -133,9 +133,9 @@ impl Endpoint {
         let Some(call_id) = client.request.headers.call_id().map(str::to_owned) else {
             return false;
         };
-        let credentials = &self.config.credentials;
+        let credentials = self.credentials_for(&client.request);
         let asked: Vec<(Asker, Challenge, Credentials)> =
-            Challenge::answerable(&response.headers, credentials)
+            Challenge::answerable(&response.headers, &credentials)
                 .into_iter()
                 .map(|(asker, challenge, credentials)| (asker, challenge, credentials.clone()))
                 .collect();

@@ -38,6 +38,7 @@ impl Queued {
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
+            | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Reinvite { .. } => false,
         }
@@ -114,6 +115,7 @@ impl Endpoint {
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
+            | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Reinvite { .. } => self.unsent(key, queued.request),
         }
@@ -167,6 +169,7 @@ impl Endpoint {
             | Owner::Invite(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
+            | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Reinvite { .. } => None,
         };

@@ -66,6 +66,10 @@ impl Endpoint {
 
     /// 180. Repeated every minute until the call is answered.
     pub fn ring(&mut self, call: &Incoming, contact: &Contact, now: Instant) {
+        let Some(Call { phase: Phase::Incoming { flow, .. }, .. }) = self.calls.get(&call.0) else {
+            return;
+        };
+        let contact = &self.placed(contact.clone(), flow);
         let Some(known) = self.calls.get_mut(&call.0) else { return };
         let Phase::Incoming { request, flow, ringing, ring_at, until, .. } = &mut known.phase
         else {
@@ -101,6 +105,7 @@ impl Endpoint {
             return AwaitingAck(key);
         };
         let (server, flow) = (*server, *flow);
+        let contact = self.placed(contact, &flow);
         let mut response = request.response(StatusCode::OK, Some(tag));
         copy_record_route(request, &mut response);
         response.headers.push("Contact", answer_contact(&contact, &flow, request));

@@ -189,7 +189,7 @@ impl Endpoint {
                 self.start_location(Goal::Send { request, owner, otherwise: None }, None, now)
             }
             Way::Flow(flow) => self.start_client(request, flow, owner, now),
-            Way::Locate => {
+            Way::Account(_) | Way::Locate => {
                 let server = server_of(&request);
                 let request = Box::new(request);
                 self.start_location(Goal::Send { request, owner, otherwise: None }, server, now)
@@ -528,7 +528,7 @@ pub(super) fn contact_of(contact: &super::Contact, way: Way) -> String {
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 5060));
     let flow = match way {
         Way::Flow(flow) => flow,
-        Way::Locate => {
+        Way::Account(_) | Way::Locate => {
             Flow { transport: Transport::Udp, local: nowhere, remote: nowhere, connection: None }
         }
     };

@@ -39,11 +39,24 @@ impl Endpoint {
         let tag = self.token();
         let mut headers = Headers::default();
         headers.push("Max-Forwards", "70");
-        headers.push("From", invite.from.with_tag(&tag).to_string());
+        let way = self.way_of(invite.way, &invite.target, &mut headers);
+        let account = self.account_of(invite.way).cloned();
+        let from = match account {
+            Some(account) if invite.from.display.is_some() => {
+                NameAddr { display: invite.from.display, ..account }
+            }
+            Some(account) => account,
+            None => invite.from,
+        };
+        let contact = match way {
+            Way::Flow(flow) => self.placed(invite.contact, &flow),
+            Way::Account(_) | Way::Locate => invite.contact,
+        };
+        headers.push("From", from.with_tag(&tag).to_string());
         headers.push("To", invite.to.to_string());
         headers.push("Call-ID", self.token());
         headers.push("CSeq", "1 INVITE");
-        headers.push("Contact", contact_of(&invite.contact, invite.way));
+        headers.push("Contact", contact_of(&contact, way));
         Self::write_capabilities(&mut headers);
         for (name, value) in &invite.headers {
             headers.push(name, value);
@@ -51,9 +64,8 @@ impl Endpoint {
         headers.push("Content-Type", &invite.offer.content_type);
         let uri = AnyUri::Sip(invite.target);
         let request = Request { method: Method::Invite, uri, headers, body: invite.offer.body };
-        let tx = self.start_request(request, invite.way, Owner::Invite(key), now);
-        let phase =
-            Phase::Calling { tx, contact: invite.contact, cancel: false, cancel_sent: false };
+        let tx = self.start_request(request, way, Owner::Invite(key), now);
+        let phase = Phase::Calling { tx, contact, cancel: false, cancel_sent: false };
         self.calls.insert(key, Call::new(phase, None));
         Early(key)
     }
@@ -191,7 +203,7 @@ impl Endpoint {
         let contact = match self.calls.get(&key) {
             Some(Call { phase: Phase::Calling { contact, .. }, .. }) => contact.clone(),
             Some(Call { dialog: Some(dialog), .. }) => dialog.contact.clone(),
-            _ => Contact { user: String::new(), is_focus: false },
+            _ => Contact::new("", false),
         };
         let way = Flow { connection: flow.connection.or(way.connection), ..way };
         let Some(mut dialog) = Dialog::as_client(&invite, response, way, contact) else { return };

@@ -79,16 +79,18 @@ impl Endpoint {
         let mut headers = Headers::default();
         let tag = self.token();
         headers.push("Max-Forwards", "70");
-        headers.push("From", message.from.with_tag(&tag).to_string());
+        let way = self.way_of(message.way, &message.target, &mut headers);
+        let from = self.account_of(message.way).cloned().unwrap_or(message.from);
+        headers.push("From", from.with_tag(&tag).to_string());
         headers.push("To", message.to.to_string());
         headers.push("Call-ID", self.token());
         headers.push("CSeq", "1 MESSAGE");
         headers.push("Content-Type", &message.content.content_type);
         let uri = message.target.into();
         let request = Request { method: Method::Message, uri, headers, body: message.content.body };
-        let way = match message.way {
+        let way = match way {
             Way::Flow(flow) => Way::Flow(self.stream_to(flow).unwrap_or(flow)),
-            Way::Locate => Way::Locate,
+            Way::Account(_) | Way::Locate => Way::Locate,
         };
         self.start_request(request, way, Owner::Pager(id), now);
     }

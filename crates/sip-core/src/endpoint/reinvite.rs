@@ -58,6 +58,11 @@ impl Endpoint {
 
     pub(super) fn send_reinvite(&mut self, key: CallKey, waiting: WaitingReinvite, now: Instant) {
         let WaitingReinvite { request: id, contact, offer } = waiting;
+        let flow = self.calls.get(&key).and_then(|call| call.dialog.as_ref().map(|one| one.flow));
+        let contact = match flow {
+            Some(flow) => self.placed(contact, &flow),
+            None => contact,
+        };
         let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
             return;
         };

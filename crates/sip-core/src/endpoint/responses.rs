@@ -109,6 +109,7 @@ impl Endpoint {
                 self.turn_over(over, now);
             }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
+            Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Refer { subscription, call } => {
                 let over = Some(call).filter(|_| !finish.is_provisional());
                 self.refer_finished(subscription, finish);
@@ -129,6 +130,7 @@ impl Endpoint {
     pub(super) fn is_wanted(&self, owner: &Owner) -> bool {
         match owner {
             Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
+            Owner::Register(account) => self.registrants.contains_key(account),
             Owner::Cancel => false,
             Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => {
                 self.calls.contains_key(call)

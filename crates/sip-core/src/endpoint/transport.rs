@@ -133,6 +133,7 @@ impl Endpoint {
         if self.connections.remove(&id).is_none() {
             return;
         }
+        self.account_flow_lost(id, now);
         let hit = |client: &&ClientTransaction| {
             let waits = match &client.machine {
                 ClientMachine::Invite(_) => client_waits(client),

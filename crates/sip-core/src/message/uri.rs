@@ -38,7 +38,7 @@ impl Host {
         }
     }
 
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Name(one), Self::Name(two)) => {
                 one.trim_end_matches('.').eq_ignore_ascii_case(two.trim_end_matches('.'))

@@ -15,6 +15,7 @@ mod limits;
 mod messages;
 mod notifier;
 mod refer;
+mod registration;
 mod reliable;
 mod replaces;
 mod script;

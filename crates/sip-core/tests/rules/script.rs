@@ -268,7 +268,7 @@ impl Script {
     }
 
     pub fn contact() -> Contact {
-        Contact { user: "me".to_owned(), is_focus: false }
+        Contact::new("me".to_owned(), false)
     }
 
     /// A request outside of dialogs.

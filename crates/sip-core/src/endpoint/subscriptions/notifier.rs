@@ -118,6 +118,7 @@ impl Endpoint {
         let Some(pending) = self.take_pending(subscribe.0) else {
             return self.new_subscription_key();
         };
+        let contact = self.placed(contact, &pending.flow);
         let tag =
             self.servers.get(&pending.server).map(|server| server.tag.clone()).unwrap_or_default();
         let expires = expires.min(pending.request.headers.expires().unwrap_or(DEFAULT_EXPIRES));
@@ -315,7 +316,7 @@ impl Endpoint {
             Some(Place::Asked { contact, .. }) => Some(contact.clone()),
             None => None,
         };
-        contact.unwrap_or(Contact { user: String::new(), is_focus: false })
+        contact.unwrap_or(Contact::new("", false))
     }
 
     /// The call whose dialog it shared is over: what waited there for its turn goes by itself.

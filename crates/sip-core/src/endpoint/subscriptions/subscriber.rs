@@ -120,7 +120,8 @@ impl Endpoint {
             headers.push("Route", route.to_string());
         }
         let flow = dialog.next_hop(|id| self.connections.contains_key(&id));
-        headers.push("Contact", contact_value(&subscribe.contact, &flow));
+        let contact = self.placed(subscribe.contact, &flow);
+        headers.push("Contact", contact_value(&contact, &flow));
         // RFC 4538 §4: the tags as the focus sees them.
         let id = &dialog.id;
         let tied = format!("{};local-tag={};remote-tag={}", id.call_id, id.remote.0, id.local.0);
@@ -133,7 +134,6 @@ impl Endpoint {
             Request { method: Method::Subscribe, uri, headers, body: bytes::Bytes::new() };
         let owner = Owner::Subscribe { subscription: key, call: None };
         self.start_in_dialog(request.clone(), flow, owner, now);
-        let contact = subscribe.contact;
         let place = Place::Asked { call_id, local_tag, request: Box::new(request), flow, contact };
         self.subscriptions.insert(key, Subscription::new(place, package, role, now));
         self.subscribe_sent(key, now);
