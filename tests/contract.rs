@@ -21,7 +21,7 @@ use ends::process::{free_port, within};
 use ends::watcher::Watcher;
 use engine::{Command as ToEngine, Event};
 use serde_json::{Value, json};
-use sip_core::StatusCode;
+use sip_core::{Message, StatusCode};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SOON: Duration = Duration::from_secs(5);
@@ -81,7 +81,9 @@ fn events_and_commands_are_those_of_the_contract() {
     assert!(alice.end().expect("Alice ends").success());
     bob.expect("ended", SOON, |_| true);
 
-    let emitted: Vec<Value> = alice.events().into_iter().chain(bob.events()).collect();
+    let carol = registered(&["registering", "registered"]);
+    let emitted = alice.events().into_iter().chain(bob.events()).chain(carol);
+    let emitted: Vec<Value> = emitted.collect();
     let names: BTreeSet<&str> = emitted.iter().map(|one| one["event"].as_str().unwrap()).collect();
     let documented: BTreeSet<&str> = events.keys().map(String::as_str).collect();
     assert_eq!(names, documented);
@@ -91,6 +93,46 @@ fn events_and_commands_are_those_of_the_contract() {
             assert!(row.contains(&format!("`{field}`")), "{field} of {event} is not documented");
         }
     }
+}
+
+/// A registrar that takes everybody; what somebody with an account there prints of it until he ends.
+fn registered(states: &[&str]) -> Vec<Value> {
+    let there = UdpSocket::bind(SocketAddr::new(IP, 0)).unwrap();
+    let address = there.local_addr().unwrap();
+    let (asked, heard) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, source)) = there.recv_from(&mut buffer) {
+            let Ok(Message::Request(request)) = Message::parse(&buffer[..length]) else { continue };
+            asked.send(request.headers.get("Expires").unwrap().to_owned()).unwrap();
+            let mut response = request.response(StatusCode::OK, Some("registrar"));
+            response.headers.push("Contact", request.headers.get("Contact").unwrap());
+            there.send_to(&response.to_bytes(), source).unwrap();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "secret\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let account = format!("sip:carol@{address}");
+    let file = file.to_str().unwrap();
+    let mut carol = start("Carol", &["host", "--account", &account, "--password-file", file]);
+    let (uri, _) = carol.ready();
+    assert_eq!(uri, account);
+    assert!(carol.end().expect("Carol ends").success());
+    assert_eq!(
+        heard.try_iter().last().as_deref(),
+        Some("0"),
+        "the binding is taken away at the end"
+    );
+    let events = carol.events();
+    let told = events.iter().filter(|event| event["event"] == "registration");
+    let told: Vec<&Value> = told.collect();
+    assert!(told.iter().all(|event| event["account"] == account.as_str()), "{told:?}");
+    for state in states {
+        assert!(told.iter().any(|event| event["state"] == *state), "{state}: {told:?}");
+    }
+    events
 }
 
 #[test]
@@ -104,6 +146,8 @@ fn a_command_line_that_cannot_be_read_ends_with_2_and_what_cannot_start_with_1()
         &["host", "--audio", "trumpet"],
         &["host", "--chat-rate", "0"],
         &["host", "--chat-rate", "often"],
+        &["host", "--account", "sip:a@b.example"],
+        &["host", "--password-file", "/nowhere/password"],
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -112,6 +156,10 @@ fn a_command_line_that_cannot_be_read_ends_with_2_and_what_cannot_start_with_1()
     for (arguments, words) in [
         (&["--name", "Room", "--conference", "room", "--audio", "silence"][..], "cannot both"),
         (&["--audio", "file:/nowhere/in.wav"], "/nowhere/in.wav"),
+        (
+            &["--account", "sip:a@b.example", "--password-file", "/nowhere/password"],
+            "/nowhere/password",
+        ),
         (&["--audio", "silence", "--record", "/nowhere/out.wav"], "/nowhere/out.wav"),
     ] {
         let mut all = vec!["host", "--json", "--listen", "127.0.0.1:0"];
@@ -376,6 +424,7 @@ fn a_line_to_one_reaches_him_alone_and_each_delivery_says_what_became_of_it() {
 fn person(name: &'static str) -> (engine::Handle, String) {
     let settings = engine::Settings {
         network: engine::DriverSettings::default(),
+        accounts: Vec::new(),
         listen: SocketAddr::new(IP, 0),
         fall_back_to_free_port: false,
         user: engine::user_of_name(name),

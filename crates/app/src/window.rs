@@ -186,6 +186,7 @@ impl Window {
         let settings = Settings {
             listen: options.listen,
             network: engine::DriverSettings::default(),
+            accounts: Vec::new(),
             fall_back_to_free_port: true,
             user: user_of_name(&options.name),
             name: options.name.clone(),

@@ -4,14 +4,17 @@ mod output;
 mod run;
 mod trace;
 
+use std::fs;
+use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use engine::{
-    AudioKind, ChatRate, Command, DriverSettings, Settings, TlsIdentity, TlsSettings, user_of_name,
+    AccountSettings, AccountTransport, AudioKind, ChatRate, Command, DriverSettings, Password,
+    Settings, TlsIdentity, TlsSettings, user_of_name,
 };
 
 const CONTRACT: &str = include_str!("../../../docs/parlour-cli.md");
@@ -57,6 +60,24 @@ struct Common {
     /// Where to listen for SIP, UDP and TCP; port 0 takes any free one
     #[arg(long, default_value = "0.0.0.0:5060", value_name = "ADDR:PORT")]
     listen: SocketAddr,
+    /// Your account, such as sip:alice@example.org: calls to it arrive here, and yours are from it
+    #[arg(long, value_name = "URI", requires = "password_file")]
+    account: Option<String>,
+    /// Where its password is: the first line of a file; -: the first line of standard input
+    #[arg(long, value_name = "FILE|-", requires = "account")]
+    password_file: Option<PathBuf>,
+    /// The name for the password, where that is not the account's user part
+    #[arg(long, value_name = "NAME", requires = "account")]
+    username: Option<String>,
+    /// Where to register, where that is not the account's domain
+    #[arg(long, value_name = "URI", requires = "account")]
+    registrar: Option<String>,
+    /// What everything of the account goes through
+    #[arg(long, value_name = "URI", requires = "account")]
+    outbound_proxy: Option<String>,
+    /// How registrar or proxy are reached: udp, tcp or tls; otherwise as their domain says
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport, requires = "account")]
+    transport: Option<AccountTransport>,
     /// The name server to ask, instead of the system's
     #[arg(long, value_name = "ADDR:PORT")]
     dns: Option<SocketAddr>,
@@ -129,13 +150,11 @@ fn main() -> ExitCode {
         Action::Host(host) => {
             let HostArguments { common, conference, subject, invite, chat_rate } = host;
             let options = options(&common);
-            let settings = settings(common, conference, chat_rate);
-            run::run(settings, Command::Host { subject, invite }, options)
+            start(common, conference, chat_rate, Command::Host { subject, invite }, options)
         }
         Action::Join(JoinArguments { uri, common }) => {
             let options = options(&common);
-            let settings = settings(common, None, ChatRate::default());
-            run::run(settings, Command::Call { uri }, options)
+            start(common, None, ChatRate::default(), Command::Call { uri }, options)
         }
         Action::Trace { file, call, bodies } => trace::print(&file, call.as_deref(), bodies),
         Action::Help { topic } => {
@@ -156,7 +175,29 @@ fn options(common: &Common) -> run::Options {
     run::Options { json: common.json, levels: common.levels, trace }
 }
 
-fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate) -> Settings {
+fn start(
+    common: Common,
+    conference_user: Option<String>,
+    chat_rate: ChatRate,
+    begin: Command,
+    options: run::Options,
+) -> ExitCode {
+    match account(&common) {
+        Ok(account) => {
+            let settings = settings(common, account, conference_user, chat_rate);
+            run::run(settings, begin, options)
+        }
+        Err(text) => run::refuse(&text, &options),
+    }
+}
+
+fn settings(
+    common: Common,
+    account: Option<AccountSettings>,
+    conference_user: Option<String>,
+    chat_rate: ChatRate,
+) -> Settings {
+    let accounts = account.into_iter().collect();
     let identity = common.tls_certificate.zip(common.tls_key);
     let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
     let network = DriverSettings {
@@ -167,6 +208,7 @@ fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate
     Settings {
         listen: common.listen,
         network,
+        accounts,
         fall_back_to_free_port: false,
         user: user_of_name(&common.name),
         name: common.name,
@@ -176,6 +218,61 @@ fn settings(common: Common, conference_user: Option<String>, chat_rate: ChatRate
         chat_rate,
         data_folder: None,
         unattended: true,
+    }
+}
+
+/// The account of the command line. Its password is read here, before anything else is of standard input.
+fn account(common: &Common) -> Result<Option<AccountSettings>, String> {
+    let (Some(address), Some(file)) = (&common.account, &common.password_file) else {
+        return Ok(None);
+    };
+    let password = password(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Some(AccountSettings {
+        address: address.clone(),
+        username: common.username.clone(),
+        password: Password::new(password),
+        registrar: common.registrar.clone(),
+        outbound_proxy: common.outbound_proxy.clone(),
+        transport: common.transport,
+        instance: None,
+    }))
+}
+
+/// The first line.
+fn password(file: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    if file == Path::new("-") {
+        // Byte by byte: what follows is for whoever reads commands.
+        let mut input = io::stdin().lock();
+        input.read_line(&mut line)?;
+    } else {
+        warn_of_readers(file);
+        io::BufReader::new(fs::File::open(file)?).read_line(&mut line)?;
+    }
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is empty"));
+    }
+    Ok(line.to_owned())
+}
+
+#[cfg(unix)]
+fn warn_of_readers(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(file).is_ok_and(|data| data.permissions().mode() & 0o077 != 0) {
+        eprintln!("parlour-cli: others can read {}: chmod 600 it", file.display());
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_of_readers(_: &Path) {}
+
+fn transport(text: &str) -> Result<AccountTransport, String> {
+    match text {
+        "tcp" => Ok(AccountTransport::Tcp),
+        "tls" => Ok(AccountTransport::Tls),
+        "udp" => Ok(AccountTransport::Udp),
+        _ => Err("udp, tcp or tls".to_owned()),
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::json::{Wish, Writer, level_lines, notice_line};
-use engine::{Command, DeliveryState, Event, Levels, ParticipantState, Recipient, SessionKind};
+use engine::{
+    AccountState, Command, DeliveryState, Event, Levels, ParticipantState, Recipient, SessionKind,
+};
 
 /// A reader that is so many lines behind gets no levels: they would be old when he read them.
 const BEHIND: usize = 500;
@@ -138,6 +140,12 @@ fn words(event: &Event) -> Option<String> {
         Event::Referred { name, to, .. } => {
             format!("[{name} wants you to call {to} instead; only a script can do that]")
         }
+        Event::Registration { account, state, .. } => match state {
+            AccountState::Registered => format!("[{account} is registered]"),
+            AccountState::Unregistered => format!("[{account} is no longer registered]"),
+            // A notice says why and what follows.
+            AccountState::Failed | AccountState::Registering => return None,
+        },
         Event::Refused { reason, .. } => format!("[not sent: {reason}]"),
         Event::Session { kind, subject, conference } => match kind {
             SessionKind::Call => format!("[Calling {subject}]"),

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::time::{Duration, Instant};
 
 use engine::json::{Wish, parse};
-use engine::{Command, Event, Events, Full, Handle, ParticipantState, Settings};
+use engine::{AccountState, Command, Event, Events, Full, Handle, ParticipantState, Settings};
 
 use crate::output::Output;
 
@@ -28,6 +28,8 @@ struct Run {
     output: Output,
     /// What it was started for; handed over when the engine is ready.
     begin: Option<Command>,
+    /// What it was started for waits for the account then.
+    has_account: bool,
     /// What the engine has not taken yet, in order.
     held: VecDeque<Command>,
     /// Lets standard input be read on.
@@ -49,6 +51,14 @@ pub struct Options {
     pub trace: Option<engine::Trace>,
 }
 
+/// Ends before anything began, with the reason.
+pub fn refuse(text: &str, options: &Options) -> ExitCode {
+    let mut output = Output::new(options.json);
+    output.event(&Event::Fatal { text: text.to_owned() });
+    output.finish();
+    ExitCode::FAILURE
+}
+
 /// Runs until the session is over.
 pub fn run(settings: Settings, begin: Command, options: Options) -> ExitCode {
     let Options { json, levels, trace } = options;
@@ -58,6 +68,7 @@ pub fn run(settings: Settings, begin: Command, options: Options) -> ExitCode {
         output.finish();
         return ExitCode::FAILURE;
     }
+    let has_account = !settings.accounts.is_empty();
     let (handle, events) = engine::start_traced(settings, trace);
     let (sender, inputs) = channel();
     let (read_on, may_read) = sync_channel(1);
@@ -74,6 +85,7 @@ pub fn run(settings: Settings, begin: Command, options: Options) -> ExitCode {
         handle,
         output,
         begin: Some(begin),
+        has_account,
         held: VecDeque::new(),
         read_on,
         line_waits: false,
@@ -121,10 +133,16 @@ impl Run {
     fn event(&mut self, event: &Event) -> Option<ExitCode> {
         self.output.event(event);
         match event {
+            Event::Ready { .. } if self.has_account => None,
             Event::Ready { .. } => {
-                if let Some(begin) = self.begin.take() {
-                    self.held.push_front(begin);
-                }
+                self.start();
+                None
+            }
+            // A call of the account goes where the account is known, or not by it at all: either is known now.
+            Event::Registration {
+                state: AccountState::Registered | AccountState::Failed, ..
+            } => {
+                self.start();
                 None
             }
             Event::Participant(other) if !other.is_self => {
@@ -134,6 +152,12 @@ impl Run {
             Event::Ended { .. } if self.came_about => Some(ExitCode::SUCCESS),
             Event::Ended { .. } | Event::Fatal { .. } => Some(ExitCode::FAILURE),
             _ => None,
+        }
+    }
+
+    fn start(&mut self) {
+        if let Some(begin) = self.begin.take() {
+            self.held.push_front(begin);
         }
     }
 

@@ -6,6 +6,7 @@ mod commands;
 mod effects;
 mod events;
 mod lifetime;
+mod registration;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -75,6 +76,9 @@ struct Story {
 
 struct Actor {
     settings: Settings,
+    accounts: registration::Accounts,
+    /// Our own address without any account.
+    direct: Uri,
     endpoint: Endpoint,
     driver: Driver,
     rng: StdRng,
@@ -118,7 +122,8 @@ pub(crate) async fn run(
     levels: Arc<Mutex<Levels>>,
     quit: Arc<Notify>,
 ) {
-    let bound = match accounts::conference_user(&settings) {
+    let usable = accounts::conference_user(&settings).and_then(|()| registration::check(&settings));
+    let bound = match usable {
         Ok(()) => bind(&settings).await.map_err(|error| notice::cannot_listen(&error)),
         Err(text) => Err(text),
     };
@@ -134,6 +139,8 @@ pub(crate) async fn run(
         actor.begin_trace(&trace);
     }
     actor.tell(Event::Ready { uri: actor.own.uri.to_string(), hint });
+    // The accounts are registered.
+    actor.pump();
     let mut tick = tokio::time::interval(LEVEL_TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -194,12 +201,16 @@ impl Actor {
         let mut endpoint = Endpoint::new(sip_core::Config::default(), Box::new(seed));
         endpoint.serve(&settings.user, false);
         let address = accounts::reachable(driver.address());
-        let own =
-            NameAddr::new(Some(&settings.name), Uri::from_address(Some(&settings.user), address));
+        let accounts = registration::start(&settings, &mut endpoint);
+        let direct = Uri::from_address(Some(&settings.user), address);
+        let own = accounts.address.clone().unwrap_or_else(|| direct.clone());
+        let own = NameAddr::new(Some(&settings.name), own);
         let journal = Journal::open(settings.data_folder.clone(), events.clone());
         let cname = format!("{:016x}", rng.next_u64());
         Self {
             settings,
+            accounts,
+            direct,
             endpoint,
             driver,
             rng,

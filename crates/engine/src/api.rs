@@ -18,6 +18,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Name server and TLS.
     pub network: DriverSettings,
+    /// The user's accounts. The first one makes calls; without one addresses are called directly.
+    pub accounts: Vec<AccountSettings>,
     /// Whether another free port is taken when `listen`'s is in use (the window does, scripts do not).
     pub fall_back_to_free_port: bool,
     /// The user's name, shown to people.
@@ -36,6 +38,80 @@ pub struct Settings {
     pub data_folder: Option<PathBuf>,
     /// What becomes of a call to our own address while nobody can be asked (command line): `true` refuses it as busy.
     pub unattended: bool,
+}
+
+/// An account at a provider.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// Its address, `sip:alice@example.org`.
+    pub address: String,
+    /// The name for its password, where that is not the address's user part.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Password,
+    /// Where to register, where that is not the domain.
+    pub registrar: Option<String>,
+    /// What all requests go through.
+    pub outbound_proxy: Option<String>,
+    /// How registrar or proxy are reached; `None`: as their domain says (RFC 3263).
+    pub transport: Option<AccountTransport>,
+    /// `urn:uuid:...` of this installation, the same at each start (RFC 5626 §4.1).
+    pub instance: Option<String>,
+}
+
+/// A password. It is never printed.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    /// Of this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// How a provider is reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccountTransport {
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+    /// UDP.
+    Udp,
+}
+
+impl AccountTransport {
+    pub(crate) const fn token(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccountState {
+    /// It could not be registered; [`Event::Registration`] has the reason.
+    Failed,
+    /// Calls to it arrive here.
+    Registered,
+    /// Its registrar was asked.
+    Registering,
+    /// It was given up by us.
+    Unregistered,
 }
 
 /// One call that rings here.
@@ -262,6 +338,15 @@ pub enum Event {
         uri: String,
         /// Set where the wished port was taken: "Port 5060 is used by another program. Using 5062 instead."
         hint: Option<String>,
+    },
+    /// An account stands otherwise than before.
+    Registration {
+        /// Its address.
+        account: String,
+        /// How it stands.
+        state: AccountState,
+        /// Why it failed; otherwise empty.
+        reason: String,
     },
     /// The other wants the call moved: that we call somebody else instead (RFC 3515).
     Referred {

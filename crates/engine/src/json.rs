@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Command, DeliveryState, Event, Levels, Participant, ParticipantId, ParticipantState, Recipient,
-    ReferId, TransferTo,
+    AccountState, Command, DeliveryState, Event, Levels, Participant, ParticipantId,
+    ParticipantState, Recipient, ReferId, TransferTo,
 };
 
 /// Remembers what the lines of one session need.
@@ -63,6 +63,10 @@ impl Writer {
                 "event": "referred", "id": refer.0, "name": name, "to": to, "referred_by": referred_by,
             }),
             Event::ReferredGone { refer } => json!({"event": "referred_gone", "id": refer.0}),
+            Event::Registration { account, state, reason } => json!({
+                "event": "registration", "account": account, "state": account_state(*state),
+                "reason": reason,
+            }),
             Event::Refused { reference, reason } => {
                 json!({"event": "notice", "text": under(reference, reason), "ref": reference})
             }
@@ -95,6 +99,15 @@ fn participant_value(participant: &Participant) -> Value {
         "event": "participant", "id": participant.id.0, "entity": participant.entity,
         "name": participant.name, "state": state, "reason": participant.reason,
     })
+}
+
+fn account_state(state: AccountState) -> &'static str {
+    match state {
+        AccountState::Failed => "failed",
+        AccountState::Registered => "registered",
+        AccountState::Registering => "registering",
+        AccountState::Unregistered => "unregistered",
+    }
 }
 
 fn delivery_state(state: DeliveryState) -> &'static str {

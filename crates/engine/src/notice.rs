@@ -1,6 +1,9 @@
 //! The words of notices and errors: what happened, what it means, what to do.
 
 use std::fmt::Display;
+use std::time::Duration;
+
+use sip_core::RegistrationFailure;
 
 use crate::AddressError;
 
@@ -16,6 +19,34 @@ pub(crate) fn other_port(wished: u16, got: u16) -> String {
     format!(
         "Port {wished} is used by another program. Using {got} instead. Only direct calls are affected."
     )
+}
+
+pub(crate) fn account_address(text: &str, error: &dyn Display) -> String {
+    format!("{text}: {error}. Check the account's addresses.")
+}
+
+pub(crate) fn account_without_user(text: &str) -> String {
+    format!(
+        "{text} has no name before the @. An account's address looks like sip:alice@example.org."
+    )
+}
+
+pub(crate) fn registration(failure: &RegistrationFailure, retry: Option<Duration>) -> String {
+    let what = match failure {
+        RegistrationFailure::Credentials => {
+            "The server does not take this name and password.".to_owned()
+        }
+        RegistrationFailure::NoAnswer => "The server does not answer.".to_owned(),
+        RegistrationFailure::Refused { status, reason } => {
+            format!("The server refused: {status} {}.", conference::clean_line(reason))
+        }
+        RegistrationFailure::Unreachable => "The server cannot be found or reached.".to_owned(),
+    };
+    let next = match retry {
+        Some(wait) => format!("Trying again in {} seconds.", wait.as_secs()),
+        None => "Correct the account; it is not tried again by itself.".to_owned(),
+    };
+    format!("{what} Calls to this account do not arrive here. {next}")
 }
 
 pub(crate) fn untrusted(domain: &str, problem: sip_net::CertificateProblem) -> String {

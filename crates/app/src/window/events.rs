@@ -67,7 +67,8 @@ impl Window {
             Event::Referred { refer, .. } => {
                 self.send(Command::RefuseRefer { refer });
             }
-            Event::ReferredGone { .. } => {}
+            // A failure comes as a notice too.
+            Event::ReferredGone { .. } | Event::Registration { .. } => {}
             Event::Refused { reference, reason } => {
                 self.with(|session| session.screen.refused(&reference, reason))
             }

@@ -84,8 +84,11 @@ impl Actor {
             .conference_user
             .clone()
             .unwrap_or_else(|| format!("conf-{:016x}", self.rng.next_u64()));
-        let Some(own) = self.own.uri.as_sip() else { return };
-        let conference = own.with_user(&user);
+        // A conference's own address is none of the account's, unless the account is the conference's.
+        let conference = match &self.accounts.address {
+            Some(address) if self.accounts.user().as_ref() == Some(&user) => address.clone(),
+            Some(_) | None => self.direct.with_user(&user),
+        };
         let subject = match conference::clean_line(&subject) {
             empty if empty.is_empty() => format!("{}'s conference", self.settings.name),
             subject => subject,
@@ -146,7 +149,11 @@ impl Actor {
     }
 
     pub(super) fn look_up(&mut self, target: &Uri, purpose: Purpose) {
-        let request = self.endpoint.locate(target, Instant::now());
+        if let Some(local) = self.local_by_account(target) {
+            self.found_way(purpose, Some(local));
+            return;
+        }
+        let request = self.endpoint.locate(&self.next_hop_to(target), Instant::now());
         let generation = self.generation;
         self.look_ups.insert(request, LookUp { generation, purpose });
     }
@@ -158,7 +165,10 @@ impl Actor {
         if generation != self.generation {
             return;
         }
-        let local = way.map(|flow| flow.local.ip());
+        self.found_way(purpose, way.map(|flow| flow.local.ip()));
+    }
+
+    fn found_way(&mut self, purpose: Purpose, local: Option<IpAddr>) {
         match purpose {
             Purpose::Call { target } => {
                 self.looks_up = false;
@@ -199,7 +209,7 @@ impl Actor {
         let peer = NameAddr::new(None, target.bare());
         let invite = Invite {
             target: target.clone(),
-            way: Way::Locate,
+            way: self.way(),
             from: self.own.clone(),
             to: peer.clone(),
             contact: self.own_contact(),
@@ -237,7 +247,10 @@ impl Actor {
     }
 
     pub(super) fn own_contact(&self) -> sip_core::Contact {
-        sip_core::Contact::new(self.settings.user.clone(), false)
+        sip_core::Contact::new(
+            self.accounts.user().unwrap_or_else(|| self.settings.user.clone()),
+            false,
+        )
     }
 
     /// Ends whatever the user is in: a session, or a call whose host is still looked up.

@@ -249,7 +249,7 @@ impl Actor {
             }
             _ => from,
         };
-        let way = Way::Locate;
+        let way = self.way();
         let contact = Contact::new(contact_user, is_focus);
         let to = NameAddr::new(None, target.bare());
         let invite = Invite { target, way, from, to, contact, offer, headers: Vec::new() };

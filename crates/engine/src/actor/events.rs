@@ -73,12 +73,12 @@ impl Actor {
                 let offer = request.body.to_vec();
                 self.calls.insert(id, Key::Incoming(call), flow.local.ip(), offer);
                 let user = request.uri.as_sip().and_then(|uri| uri.user_unescaped());
-                let to_us = user.is_none() || user.as_deref() == Some(&self.settings.user);
-                if to_us {
+                if self.is_own_user(user.as_deref()) {
                     self.rings(id, &request, flow);
                 }
             }
             SipEvent::Located { request, flow } => self.looked_up(request, flow),
+            SipEvent::Registration { account, state } => self.registration(account, &state),
             SipEvent::Message { message, request, .. } => {
                 let id = message.id();
                 self.messages.insert(id, message);

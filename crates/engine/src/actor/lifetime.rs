@@ -125,6 +125,8 @@ impl Actor {
         }
         self.leave();
         self.pump();
+        self.unregister_all();
+        self.pump();
         let end = Instant::now() + FAREWELL;
         while self.endpoint.load().0 > 0 && Instant::now() < end {
             let wake = self.next_wake().unwrap_or(end).min(end);

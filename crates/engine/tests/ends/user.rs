@@ -25,6 +25,7 @@ pub fn settings(name: &str) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         network: engine::DriverSettings::default(),
+        accounts: Vec::new(),
         fall_back_to_free_port: false,
         user: engine::user_of_name(name),
         name: name.to_owned(),
