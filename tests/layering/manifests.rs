@@ -71,6 +71,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 /// Crates that only tests and benches use, whoever they belong to.
 const FOR_TESTS: &[&str] = &[
     "allocation-counter",
+    "allocation-counter",
     "assert_no_alloc",
     "criterion",
     "hound",
