@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use sip_core::{
-    AnyUri, CallKey, Event as SipEvent, Flow, NameAddr, Request, RequestId, SubscriptionKey, Uri,
+    AnyUri, CallKey, Event as SipEvent, Flow, Identity, NameAddr, Request, RequestId,
+    SubscriptionKey, Uri,
 };
 use time::OffsetDateTime;
 
@@ -18,7 +19,7 @@ use crate::chat::answer::TextType;
 use crate::chat::limits::{self, SenderLimit};
 use crate::chat::quirks::{Quirks, Way};
 use crate::chat::whole::Joiner;
-use crate::tie::{LegAddress, tie_through};
+use crate::tie::{LegAddress, tie_proven, tie_through};
 use crate::{
     ChatAbility, ChatRate, Command, Effect, Event, MessageId, Now, Participant, ParticipantId,
     ParticipantState, SipAct, Timer, Token, name,
@@ -71,6 +72,8 @@ struct Leg {
     dialled_out: bool,
     flow: Flow,
     uri: Option<Uri>,
+    /// What its INVITE proved.
+    identity: Identity,
     /// Call-ID, our tag and theirs.
     dialog: (String, String, String),
     /// Whether a proxy stays on its way: requests from that hop are everybody's behind it.
@@ -108,6 +111,7 @@ struct Leg {
 struct Caller {
     request: Request,
     flow: Flow,
+    identity: Identity,
     /// When it came.
     at: Instant,
 }
@@ -267,11 +271,11 @@ impl Focus {
                     self.sip(SipAct::Reject { call: call.key(), failure });
                 }
             }
-            SipEvent::Invited { call, request, flow, replaces: None } => {
-                self.invited(call.key(), request, *flow, now);
+            SipEvent::Invited { call, request, flow, identity, replaces: None } => {
+                self.invited(call.key(), request, *flow, identity, now);
             }
-            SipEvent::Message { message, call, request, flow } => {
-                self.hear(message.id(), *call, request, flow, now);
+            SipEvent::Message { message, call, request, flow, identity } => {
+                self.hear(message.id(), *call, request, (flow, identity), now);
             }
             SipEvent::Progress { call, response, .. } => {
                 if matches!(response.status.code(), 180 | 183)
@@ -288,9 +292,11 @@ impl Focus {
                 expires,
                 request,
                 flow,
+                identity,
             } => {
                 let known = (*subscription, *call);
-                self.asked_for_documents(subscribe.id(), known, *expires, request, flow);
+                let way = (flow, identity);
+                self.asked_for_documents(subscribe.id(), known, *expires, request, way);
             }
             SipEvent::SubscriptionEnded { subscription, .. } => {
                 self.subscribers.remove(subscription);
@@ -443,15 +449,24 @@ impl Focus {
     }
 
     /// The leg of a request from outside of every dialog.
-    fn tied(&self, request: &Request, flow: &Flow) -> Option<CallKey> {
+    fn tied(&self, request: &Request, (flow, identity): (&Flow, &Identity)) -> Option<CallKey> {
+        let addresses = self.addresses();
+        if let Some(proven) = tie_proven(identity, &addresses) {
+            return proven;
+        }
         let is_routed = |key| self.legs.get(&key).is_some_and(|leg| leg.is_routed);
-        tie_through(request, flow, &self.addresses(), is_routed)
+        tie_through(request, flow, &addresses, is_routed)
     }
 
     fn addresses(&self) -> Vec<LegAddress<CallKey>> {
         let current = self.legs.iter().filter(|(_, leg)| leg.connected);
         current
-            .map(|(key, leg)| LegAddress { key: *key, flow: leg.flow, uri: leg.uri.clone() })
+            .map(|(key, leg)| LegAddress {
+                key: *key,
+                flow: leg.flow,
+                uri: leg.uri.clone(),
+                identity: leg.identity.clone(),
+            })
             .collect()
     }
 }

@@ -280,7 +280,7 @@ impl Member {
                 };
                 self.over(words, now);
             }
-            SipEvent::Message { message, call, request, flow } => {
+            SipEvent::Message { message, call, request, flow, .. } => {
                 self.hear(message.id(), *call, request, flow, now)
             }
             SipEvent::Notified { subscription, request } => self.notified(*subscription, request),

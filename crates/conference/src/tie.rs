@@ -1,6 +1,6 @@
 //! To which leg a request from outside of every dialog belongs (sip-chat §0.6, §3.3). A name alone never ties.
 
-use sip_core::{Flow, Request, Transport, Uri};
+use sip_core::{Flow, Identity, Request, Transport, Uri};
 
 /// What is known of a leg's way.
 #[derive(Clone, Debug)]
@@ -10,6 +10,32 @@ pub(crate) struct LegAddress<K> {
     pub(crate) flow: Flow,
     /// The peer's address in its From or To.
     pub(crate) uri: Option<Uri>,
+    /// Who the leg was proven to be when it came.
+    pub(crate) identity: Identity,
+}
+
+/// The one leg of who is proven to have sent a request (rule 1): the leg that came with the same proof, or the one at the
+/// address that a trusted hop asserts. `None` where nothing is proven: then the other rules hold. What is proven to be
+/// somebody else's is nobody's here, whatever its From and its way say.
+pub(crate) fn tie_proven<K: Copy>(
+    identity: &Identity,
+    legs: &[LegAddress<K>],
+) -> Option<Option<K>> {
+    let fits = |leg: &&LegAddress<K>| match identity {
+        Identity::Authenticated { .. } => leg.identity == *identity,
+        Identity::Asserted(uri) => match &leg.identity {
+            Identity::Asserted(known) => same_person(known, uri),
+            Identity::Authenticated { .. } => false,
+            Identity::Unverified => leg.uri.as_ref().is_some_and(|known| same_person(known, uri)),
+        },
+        Identity::Unverified => false,
+    };
+    if *identity == Identity::Unverified {
+        return None;
+    }
+    let mut all = legs.iter().filter(fits);
+    let leg = all.next().filter(|_| all.next().is_none());
+    Some(leg.map(|leg| leg.key))
 }
 
 /// The one leg of a peer that is reached without any proxy.
@@ -75,7 +101,8 @@ mod tests {
         let local = "192.0.2.1:5060".parse().unwrap();
         let remote = remote.parse().unwrap();
         let flow = Flow { transport: Transport::Udp, local, remote, connection: None };
-        LegAddress { key, flow, uri: Uri::parse(&format!("sip:{user}@somewhere")).ok() }
+        let uri = Uri::parse(&format!("sip:{user}@somewhere")).ok();
+        LegAddress { key, flow, uri, identity: Identity::Unverified }
     }
 
     fn tied(from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
@@ -143,5 +170,21 @@ mod tests {
         assert_eq!(through(1, "<sip:bob@z>;tag=1", "192.0.2.5:9999", &legs), None);
         assert_eq!(through(2, "<sip:carol@somewhere>;tag=1", "192.0.2.9:5060", &legs), None);
         assert_eq!(through(1, "<sip:carol@z>;tag=1", "192.0.2.9:5060", &legs), Some(2));
+    }
+
+    #[test]
+    fn au8_a_proof_ties_to_the_leg_of_the_same_proof_and_to_no_other() {
+        let person =
+            |name: &str| Identity::Authenticated { username: name.into(), realm: "r".into() };
+        let hop = |text: &str| Identity::Asserted(Uri::parse(text).unwrap());
+        let mut legs = [leg(1, "192.0.2.9:5070", "bob"), leg(2, "192.0.2.9:5071", "carol")];
+        legs[1].identity = person("carol");
+        assert_eq!(tie_proven(&person("carol"), &legs), Some(Some(2)));
+        assert_eq!(tie_proven(&person("bob"), &legs), Some(None), "a name in From is no proof");
+        assert_eq!(tie_proven(&hop("sip:bob@SOMEWHERE:5062"), &legs), Some(Some(1)));
+        assert_eq!(tie_proven(&hop("sip:carol@somewhere"), &legs), Some(None));
+        assert_eq!(tie_proven(&Identity::Unverified, &legs), None::<Option<u32>>);
+        legs[0].identity = person("carol");
+        assert_eq!(tie_proven(&person("carol"), &legs), Some(None), "two legs, one person");
     }
 }

@@ -1,4 +1,6 @@
-//! Digest answers to challenges (RFC 3261 §22, RFC 7616, RFC 8760). Credentials are never printed.
+//! Digest answers to challenges, and challenges of ours (RFC 3261 §22, RFC 7616, RFC 8760). Credentials are never printed.
+
+mod challenger;
 
 use std::fmt;
 
@@ -6,6 +8,9 @@ use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
 
 use crate::message::{Headers, Method, Params};
+
+pub use challenger::Guard;
+pub(crate) use challenger::{Challenger, Verdict, write as write_challenges};
 
 /// What we are known by at a server.
 #[derive(Clone, Eq, PartialEq)]
@@ -175,14 +180,17 @@ impl Challenge {
         cnonce: &str,
         count: u32,
     ) -> String {
-        let hash = |text: &str| self.algorithm.hash(text);
-        let secret = format!("{}:{}:{}", credentials.username, self.realm, credentials.password);
-        let (first, second) = (hash(&secret), hash(&format!("{method}:{uri}")));
-        let response = if self.qop_auth {
-            hash(&format!("{first}:{}:{count:08x}:{cnonce}:auth:{second}", self.nonce))
-        } else {
-            hash(&format!("{first}:{}:{second}", self.nonce))
+        let nc = format!("{count:08x}");
+        let proof = Proof {
+            username: &credentials.username,
+            realm: &self.realm,
+            password: &credentials.password,
+            nonce: &self.nonce,
+            method,
+            uri,
+            qop: self.qop_auth.then_some((&nc, cnonce)),
         };
+        let response = proof.response(self.algorithm);
         let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         let mut value = format!(
             "Digest username=\"{}\", realm=\"{}\", nonce=\"{}\", uri=\"{uri}\", response=\"{response}\", algorithm={}",
@@ -198,6 +206,32 @@ impl Challenge {
             value.push_str(&format!(", opaque=\"{opaque}\""));
         }
         value
+    }
+}
+
+/// What a digest is made of.
+struct Proof<'a> {
+    username: &'a str,
+    realm: &'a str,
+    password: &'a str,
+    nonce: &'a str,
+    method: &'a Method,
+    uri: &'a str,
+    /// Count and cnonce where `qop=auth`.
+    qop: Option<(&'a str, &'a str)>,
+}
+
+impl Proof<'_> {
+    /// The `response` parameter (RFC 7616 §3.4.1).
+    fn response(&self, algorithm: Algorithm) -> String {
+        let Self { username, realm, password, nonce, method, uri, qop } = self;
+        let hash = |text: &str| algorithm.hash(text);
+        let (first, second) =
+            (hash(&format!("{username}:{realm}:{password}")), hash(&format!("{method}:{uri}")));
+        match qop {
+            Some((nc, cnonce)) => hash(&format!("{first}:{nonce}:{nc}:{cnonce}:auth:{second}")),
+            None => hash(&format!("{first}:{nonce}:{second}")),
+        }
     }
 }
 

@@ -32,14 +32,14 @@ use rand::RngCore;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::auth::Credentials;
+use crate::auth::{Challenger, Credentials, Guard};
 use crate::dialog::DialogId;
 use crate::message::Headers;
 use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
-    AccountId, CallKey, Event, Flow, Input, Method, Output, Request, RequestId, StatusCode,
-    SubscriptionKey,
+    AccountId, CallKey, Event, Flow, Identity, Input, Method, Output, Request, RequestId,
+    StatusCode, SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
@@ -92,6 +92,8 @@ pub struct Config {
     pub user_agent: String,
     /// For challenges of servers.
     pub credentials: Vec<Credentials>,
+    /// Next hops, such as an outbound proxy of one's own, whose P-Asserted-Identity is believed (RFC 3325).
+    pub trusted: Vec<IpAddr>,
     /// T1, 500 ms unless set: the first retransmission on UDP; 64·T1 is how long anything is waited for
     /// (RFC 3261 §17.1.1.1).
     pub t1: Duration,
@@ -106,6 +108,7 @@ impl Default for Config {
         Self {
             user_agent: concat!("Parlour/", env!("CARGO_PKG_VERSION")).to_owned(),
             credentials: Vec::new(),
+            trusted: Vec::new(),
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
@@ -246,6 +249,8 @@ struct ServerTransaction {
     call: Option<CallKey>,
     /// Its entry in `merged_index`.
     merged: Option<MergedKey>,
+    /// Who sent the request.
+    identity: Identity,
     /// Whose share of the transactions it takes; `None` inside a dialog.
     source: Option<IpAddr>,
 }
@@ -298,6 +303,9 @@ pub struct Endpoint {
     connections: BTreeMap<crate::ConnectionId, Connection>,
     access: credentials::Access,
     registrants: BTreeMap<AccountId, registration::Registrant>,
+    /// By the user parts that they guard.
+    guards: BTreeMap<String, Guard>,
+    challenger: Option<Challenger>,
     locations: BTreeMap<u64, locate::Location>,
     /// Names that were not found, and until when they count as such.
     unknown: BTreeMap<String, Instant>,
@@ -342,6 +350,8 @@ impl Endpoint {
             connections: BTreeMap::new(),
             access: credentials::Access::default(),
             registrants: BTreeMap::new(),
+            guards: BTreeMap::new(),
+            challenger: None,
             locations: BTreeMap::new(),
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -359,6 +369,16 @@ impl Endpoint {
     /// Takes them no longer.
     pub fn unserve(&mut self, user: &str) {
         self.served.retain(|served| served.user != user);
+        self.guards.remove(user);
+    }
+
+    /// From now on calls, texts, subscriptions and transfers to a served user need a password; `None`: no more. Those that
+    /// come without get 401 and are not told of (RFC 3261 §22.2).
+    pub fn guard(&mut self, user: &str, guard: Option<Guard>) {
+        match guard {
+            Some(guard) => self.guards.insert(user.to_owned(), guard),
+            None => self.guards.remove(user),
+        };
     }
 
     /// Feeds one input. An error concerns that input alone.

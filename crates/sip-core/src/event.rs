@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    CallKey, Confirmed, Flow, Incoming, NameAddr, PendingMessage, PendingRefer, PendingReinvite,
-    PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode, SubscriptionKey,
+    CallKey, Confirmed, Flow, Identity, Incoming, NameAddr, PendingMessage, PendingRefer,
+    PendingReinvite, PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode,
+    SubscriptionKey,
 };
 
 /// One event. Keys inside are handed over once; everything else may be read by several listeners.
@@ -57,6 +58,8 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
+        /// Who sent it, as far as anything proves it.
+        identity: Identity,
         /// The call that it means to replace (RFC 3891). Refuse it with 403 unless who calls may do that; `allow_replace`
         /// says that he may, and `accept` then ends the other call.
         replaces: Option<CallKey>,
@@ -78,6 +81,8 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
+        /// Who sent it, as far as anything proves it.
+        identity: Identity,
     },
     /// As subscriber: a NOTIFY, already answered 200.
     Notified {
@@ -172,6 +177,8 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
+        /// Who sent it, as far as anything proves it.
+        identity: Identity,
     },
     /// A subscription is over, as notifier (expired, a NOTIFY failed, ended by us) or as subscriber.
     SubscriptionEnded {

@@ -11,6 +11,7 @@ mod dialog;
 mod emergency;
 mod endpoint;
 mod event;
+mod identity;
 mod input;
 mod key;
 mod record;
@@ -22,6 +23,7 @@ pub use endpoint::{
     Registration, RegistrationFailure, Subscribe, Target, Timer, capabilities,
 };
 pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
+pub use identity::Identity;
 pub use input::{
     Connect, ConnectionChange, ConnectionId, DnsAnswer, Flow, Input, NaptrRecord, Output, Query,
     QueryId, Question, ResolvedTarget, SrvRecord, Transmit, Transport, Way,

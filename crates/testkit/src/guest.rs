@@ -124,7 +124,14 @@ impl Guest {
         let key = call.key();
         let from = request.headers.from_header();
         let invited = Some((request.clone(), flow));
-        self.shell.absorb(sip_core::Event::Invited { call, request, flow, replaces: None });
+        let identity = sip_core::Identity::Unverified;
+        self.shell.absorb(sip_core::Event::Invited {
+            call,
+            request,
+            flow,
+            identity,
+            replaces: None,
+        });
         if let (None, Ok(from)) = (&self.member, from) {
             let settings = MemberSettings {
                 own: self.own.clone(),

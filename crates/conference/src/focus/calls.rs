@@ -1,8 +1,8 @@
 //! Calls of the conference: who is called, who is let in, who is gone, and the end of everything.
 
 use sip_core::{
-    AnyUri, CallFailure, CallKey, EndReason, Failure, Flow, Headers, NameAddr, Request, Response,
-    SubscriptionKey, Uri,
+    AnyUri, CallFailure, CallKey, EndReason, Failure, Flow, Headers, Identity, NameAddr, Request,
+    Response, SubscriptionKey, Uri,
 };
 
 use super::{Caller, FORGET_CALLER_AFTER, Focus, HOST, Leg, MAX_CALLERS, entity_of};
@@ -14,13 +14,21 @@ use crate::{
 
 impl Focus {
     /// An INVITE: to the conference it is let in; to the host's own address it rings, and may be admitted later.
-    pub(super) fn invited(&mut self, call: CallKey, request: &Request, flow: Flow, now: Now) {
+    pub(super) fn invited(
+        &mut self,
+        call: CallKey,
+        request: &Request,
+        flow: Flow,
+        identity: &Identity,
+        now: Now,
+    ) {
         // Nobody says here that a ringing call was declined: it is forgotten when it cannot ring any more.
         self.callers.retain(|_, caller| caller.at + FORGET_CALLER_AFTER > now.monotonic);
         while self.callers.len() >= MAX_CALLERS {
             self.callers.pop_first();
         }
-        let caller = Caller { request: request.clone(), flow, at: now.monotonic };
+        let identity = identity.clone();
+        let caller = Caller { request: request.clone(), flow, identity, at: now.monotonic };
         self.callers.insert(call, caller);
         if self.is_conference(request) {
             self.admit(call, now);
@@ -167,6 +175,7 @@ impl Focus {
         }
         let mut leg = Leg::new(person, caller.flow, uri, quirks::of(headers.user_agent()), false);
         leg.learn(headers, false);
+        leg.identity = caller.identity;
         leg.is_routed |= headers.vias().is_ok_and(|vias| vias.len() > 1);
         let tag = from.tag().unwrap_or_default().to_owned();
         leg.dialog = (headers.call_id().unwrap_or_default().to_owned(), String::new(), tag);

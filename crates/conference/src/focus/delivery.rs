@@ -76,6 +76,7 @@ impl Leg {
             dialled_out,
             flow,
             uri,
+            identity: sip_core::Identity::Unverified,
             dialog: Default::default(),
             is_routed: false,
             contact: None,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sip_core::{CallKey, Content, Failure, Flow, Request, RequestId, SubscriptionKey};
+use sip_core::{CallKey, Content, Failure, Flow, Identity, Request, RequestId, SubscriptionKey};
 
 use super::{Focus, HOST};
 use crate::info::write::{Document, User};
@@ -31,14 +31,14 @@ impl Focus {
         (known, call): (Option<SubscriptionKey>, Option<CallKey>),
         expires: Duration,
         request: &Request,
-        flow: &Flow,
+        way: (&Flow, &Identity),
     ) {
         let leg = call.filter(|call| self.legs.contains_key(call));
         let refreshed = known.is_some_and(|key| self.subscribers.contains_key(&key));
         let leg = leg.or_else(|| {
             let outside = self.is_conference(request) && !refreshed;
             let by_dialog = || self.target_dialog(request);
-            outside.then(|| by_dialog().or_else(|| self.tied(request, flow))).flatten()
+            outside.then(|| by_dialog().or_else(|| self.tied(request, way))).flatten()
         });
         let person = leg.and_then(|call| self.participant_of(call));
         let is_free = person.is_some_and(|person| self.subscriptions_of(person) < MAX_OF_ONE);

@@ -1,6 +1,6 @@
 //! Who gets a text: the classes a to k of sip-chat §3.1, and the answer each MESSAGE gets at once (§3.7).
 
-use sip_core::{CallKey, Flow, Request, RequestId, StatusCode};
+use sip_core::{CallKey, Flow, Identity, Request, RequestId, StatusCode};
 
 use super::delivery::Written;
 use super::{Focus, HOST};
@@ -128,24 +128,30 @@ impl Focus {
         message: RequestId,
         call: Option<CallKey>,
         request: &Request,
-        flow: &Flow,
+        way: (&Flow, &Identity),
         now: Now,
     ) {
         self.stale = expiry::expired(request, now.utc);
         let in_dialog = call.filter(|call| self.legs.contains_key(call));
         if let Some(call) = in_dialog {
-            self.hear_leg(message, call, request, true, now);
+            self.hear_leg(message, call, request, Proof::Dialog, now);
             return;
         }
         let to_conference = self.is_conference(request);
-        let tied = self.tied(request, flow);
+        let tied = self.tied(request, way);
         if let Some(status) = self.seen_before(message, request) {
             // The same text under another branch: answered as it was, not relayed again.
             self.answer(message, status, Vec::new());
             return;
         }
         match (to_conference, tied) {
-            (true, Some(call)) => self.hear_leg(message, call, request, false, now),
+            (true, Some(call)) => {
+                let proof = match way.1 {
+                    Identity::Asserted(_) | Identity::Authenticated { .. } => Proof::Identity,
+                    Identity::Unverified => Proof::Way,
+                };
+                self.hear_leg(message, call, request, proof, now);
+            }
             (true, None) => self.answer(message, StatusCode::FORBIDDEN, Vec::new()),
             (false, tied) => self.hear_personal(message, tied, request, now),
         }
@@ -235,11 +241,12 @@ impl Focus {
         message: RequestId,
         call: CallKey,
         request: &Request,
-        verified: bool,
+        proof: Proof,
         now: Now,
     ) {
         let Some(person) = self.participant_of(call) else { return };
-        let in_dialog = verified.then_some(call);
+        let in_dialog = Some(call).filter(|_| proof == Proof::Dialog);
+        let verified = proof != Proof::Way;
         let Some(text) = self.take_text(message, person, in_dialog, request, now) else { return };
         let (name, entity) = (self.name_of(person), self.entity_of_person(person));
         let host = self.entity_of_person(HOST);
@@ -401,6 +408,17 @@ impl Focus {
             self.notice_to(call, &text, now);
         }
     }
+}
+
+/// What makes a text a leg's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proof {
+    /// It came in its dialog.
+    Dialog,
+    /// Its sender is proven to be who the leg is.
+    Identity,
+    /// The way it came by, which is less (sip-chat §0.6).
+    Way,
 }
 
 /// A command at the beginning of a text from a plain phone.

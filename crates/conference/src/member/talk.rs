@@ -289,7 +289,8 @@ impl Member {
     fn is_from_peer(&self, request: &Request, flow: &Flow) -> bool {
         self.flow.is_some_and(|known| {
             let uri = self.settings.peer.uri.as_sip().cloned();
-            tie(request, flow, &[LegAddress { key: (), flow: known, uri }]).is_some()
+            let identity = sip_core::Identity::Unverified;
+            tie(request, flow, &[LegAddress { key: (), flow: known, uri, identity }]).is_some()
         })
     }
 

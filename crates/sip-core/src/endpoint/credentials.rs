@@ -1,13 +1,17 @@
-//! Credentials of our requests (RFC 3261 §22): the challenges that were answered in a Call-ID and are
+//! Credentials (RFC 3261 §22). Of requests of others: who sent them, and 401 where that must be proven. Of our own: the challenges that were answered in a Call-ID and are
 //! answered again beforehand (§22.3), how often each nonce was used, and when to stop.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::{Endpoint, Owner};
-use crate::auth::{Asker, Challenge, Credentials, next_nonce};
+use rand::RngCore;
+
+use crate::auth::{
+    Asker, Challenge, Challenger, Credentials, Verdict, next_nonce, write_challenges,
+};
 use crate::message::Headers;
-use crate::{Request, Response};
+use crate::{Flow, Identity, Method, Request, Response, StatusCode};
 
 /// The most challenges that one request answers: a server could name another realm each time.
 const MAX_CHALLENGES: usize = 6;
@@ -79,6 +83,59 @@ fn middle(used: impl Iterator<Item = u64>) -> u64 {
 }
 
 impl Endpoint {
+    /// Who sent a request. 401 where its user is guarded and nothing proves that the sender may reach him; ACK, CANCEL
+    /// and what is in a dialog are never challenged (RFC 3261 §22.1).
+    pub(super) fn identify(
+        &mut self,
+        request: &Request,
+        flow: &Flow,
+        now: Instant,
+    ) -> Result<Identity, Box<Response>> {
+        let trusted = self.config.trusted.contains(&flow.remote.ip());
+        let asserted = || if trusted { Identity::asserted(request) } else { Identity::Unverified };
+        let challenged = match request.method {
+            Method::Invite | Method::Message | Method::Refer | Method::Subscribe => true,
+            Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Info
+            | Method::Notify
+            | Method::Options
+            | Method::Prack
+            | Method::Publish
+            | Method::Register
+            | Method::Update
+            | Method::Other(_) => false,
+        };
+        if !challenged || request.headers.to_tag().is_some() {
+            return Ok(asserted());
+        }
+        let user = self.served_by(request).map(|served| served.user.clone());
+        let Some(guard) = user.and_then(|user| self.guards.get(&user)) else {
+            return Ok(asserted());
+        };
+        let rng = &mut self.rng;
+        let challenger =
+            self.challenger.get_or_insert_with(|| Challenger::new(rng.next_u64(), now));
+        match challenger.check(request, guard, now) {
+            Verdict::Person(username) => {
+                Ok(Identity::Authenticated { username, realm: guard.realm.clone() })
+            }
+            Verdict::Shared => Ok(asserted()),
+            Verdict::Nobody { stale } => {
+                let mut response = request.response(StatusCode::UNAUTHORIZED, None);
+                let challenges = challenger.challenges(guard, stale, now);
+                write_challenges(&mut response.headers, &challenges);
+                Err(Box::new(response))
+            }
+        }
+    }
+
+    /// Who sent the request of a server transaction.
+    pub(super) fn identity_of(&self, server: u64) -> Identity {
+        self.servers.get(&server).map(|server| server.identity.clone()).unwrap_or_default()
+    }
+
     /// Writes the credentials that this Call-ID is known to need (RFC 3261 §22.3).
     pub(super) fn write_credentials(&mut self, request: &mut Request) {
         let Some(call_id) = request.headers.call_id().map(str::to_owned) else { return };

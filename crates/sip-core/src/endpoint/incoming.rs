@@ -61,7 +61,8 @@ impl Endpoint {
         call.transfer.replaces = replaces.map(|old| (old, false));
         self.calls.insert(key, call);
         self.arm(Due::Call(key), Some((until, Timer::Ringing)));
-        self.emit(Event::Invited { call: Incoming(key), request, flow, replaces });
+        let identity = self.identity_of(server);
+        self.emit(Event::Invited { call: Incoming(key), request, flow, identity, replaces });
     }
 
     /// 180. Repeated every minute until the call is answered.

@@ -49,7 +49,17 @@ impl Endpoint {
             self.refuse(&request, response, back);
             return;
         }
+        let identity = match self.identify(&request, &flow, now) {
+            Ok(identity) => identity,
+            Err(response) => {
+                self.refuse(&request, *response, back);
+                return;
+            }
+        };
         let server = self.start_server(&request, key, back, merged);
+        if let Some(transaction) = self.servers.get_mut(&server) {
+            transaction.identity = identity;
+        }
         self.dispatch(Arrival { request, flow, server }, now);
     }
 
@@ -172,8 +182,10 @@ impl Endpoint {
         now: Instant,
     ) {
         let id = self.hold(&arrival, call, None, now);
-        let Arrival { request, flow, .. } = arrival;
-        self.emit(Event::Message { message: crate::PendingMessage(id), call, request, flow });
+        let Arrival { request, flow, server } = arrival;
+        let identity = self.identity_of(server);
+        let message = crate::PendingMessage(id);
+        self.emit(Event::Message { message, call, request, flow, identity });
     }
 
     /// Keeps a request until its user answers.
@@ -280,7 +292,9 @@ impl Endpoint {
         if let Some(source) = source {
             *self.sources.entry(source).or_default() += 1;
         }
-        let transaction = ServerTransaction { machine, key, flow, tag, call: None, merged, source };
+        let identity = crate::Identity::Unverified;
+        let transaction =
+            ServerTransaction { machine, key, flow, tag, call: None, merged, identity, source };
         self.servers.insert(id, transaction);
         id
     }

@@ -17,6 +17,8 @@ impl StatusCode {
     pub const BAD_REQUEST: Self = Self(400);
     /// 403 Forbidden.
     pub const FORBIDDEN: Self = Self(403);
+    /// 401 Unauthorized.
+    pub const UNAUTHORIZED: Self = Self(401);
     /// 404 Not Found.
     pub const NOT_FOUND: Self = Self(404);
     /// 405 Method Not Allowed.

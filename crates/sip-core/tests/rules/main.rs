@@ -11,6 +11,7 @@
 mod challenges;
 mod dialogs;
 mod forking;
+mod guards;
 mod limits;
 mod messages;
 mod notifier;

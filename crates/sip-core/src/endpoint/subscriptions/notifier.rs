@@ -80,6 +80,7 @@ impl Endpoint {
             self.refer_refreshed(key, now);
             return;
         }
+        let identity = self.identity_of(arrival.server);
         self.emit(Event::SubscribeReceived {
             subscribe: PendingSubscribe(id),
             subscription: known,
@@ -87,6 +88,7 @@ impl Endpoint {
             expires,
             request: arrival.request,
             flow: arrival.flow,
+            identity,
         });
     }
 
