@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The requirements that must have a row: first and last number, both included.
 const REQUIRED: &[(&str, u32, u32)] = &[
+    ("AU", 1, 8),
     ("EV", 1, 13),
     ("MS", 1, 4),
     ("MS", 6, 15),

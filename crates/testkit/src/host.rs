@@ -56,6 +56,11 @@ impl Host {
         host
     }
 
+    /// From now on the conference wants a password of those who come or write.
+    pub fn guard(&mut self, guard: sip_core::auth::Guard) {
+        self.shell.endpoint.guard(CONFERENCE_USER, Some(guard));
+    }
+
     /// The conference URI of a host at `address`.
     pub fn conference_uri(address: SocketAddr) -> Uri {
         Uri::sip(Some(CONFERENCE_USER), UriHost::from(address.ip()), Some(address.port()))

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use conference::Recipient;
+use sip_core::auth::{Challenge, Credentials, Guard};
+use sip_core::{Message, Method};
 use testkit::{HOST, Host, Room, Script, Stranger};
 
 const ELSEWHERE: &str = "198.51.100.66:5060";
@@ -169,4 +171,35 @@ fn ms10_a_text_whose_time_is_over_is_shown_so_and_relayed_with_the_time_of_its_w
         let shown = room.net.at(room.phones[1]).shown().pop().unwrap().to_owned();
         assert_eq!(shown, if expired { "Bob (23:05): news" } else { "Bob: news" });
     }
+}
+
+#[test]
+fn au6_au8_where_a_password_is_wanted_neither_a_way_nor_another_ones_password_passes_for_a_participant()
+ {
+    let mut room = room();
+    let target = Host::conference_uri(HOST).to_string();
+    let mallory = Credentials { username: "mallory".into(), password: "m".into(), realm: None };
+    let people = vec![mallory.clone()];
+    let guard = Guard { realm: "conf-1@192.0.2.10".into(), people, shared: None };
+    room.net.act(room.host, |host| host.guard(guard));
+    // Dave's name from Dave's machine, which has one leg: without a password it would do.
+    let source = address("192.0.2.31:49152");
+    let stranger = Stranger::join(&mut room.net, source);
+    let from = "<sip:dave@192.0.2.31>";
+    let plain = Stranger::message(&target, from, source, "s1", "let me in");
+    room.net.inject(source, HOST, &plain);
+    room.net.run_for(Duration::from_secs(1));
+    assert_eq!(room.net.at(stranger).statuses(), [401]);
+    let heard = room.net.at(stranger).heard().to_vec();
+    let Message::Response(refusal) = Message::parse(&heard[0]).unwrap() else { panic!() };
+    let known = [mallory];
+    let (_, challenge, credentials) = Challenge::answerable(&refusal.headers, &known)[0].clone();
+    let answer = challenge.answer(credentials, &Method::Message, &target, "c", 1);
+    let again = Stranger::message(&target, from, source, "s2", "let me in");
+    let again = String::from_utf8(again).unwrap();
+    let again = again.replacen("CSeq", &format!("Authorization: {answer}\r\nCSeq"), 1);
+    room.net.inject(source, HOST, again.as_bytes());
+    room.net.run_for(Duration::from_secs(40));
+    assert_eq!(room.net.at(stranger).statuses(), [401, 403]);
+    assert_shown_to_nobody(&room);
 }
