@@ -301,8 +301,9 @@ impl Focus {
             SipEvent::SubscriptionEnded { subscription, .. } => {
                 self.subscribers.remove(subscription);
             }
-            SipEvent::Reinvited { call, request, .. } => {
-                self.reinvited(*call, &request.headers, now);
+            SipEvent::Reinvited { call, request, flow, .. }
+            | SipEvent::Updated { call, request, flow, .. } => {
+                self.reinvited(*call, &request.headers, *flow, now);
             }
             SipEvent::Located { .. }
             | SipEvent::Registration { .. }

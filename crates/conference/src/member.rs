@@ -289,7 +289,9 @@ impl Member {
                     self.change(PEER, |peer| peer.state = ParticipantState::Alerting);
                 }
             }
-            SipEvent::Reinvited { call, request, .. } if *call == own => {
+            SipEvent::Reinvited { call, request, .. } | SipEvent::Updated { call, request, .. }
+                if *call == own =>
+            {
                 self.learn(&request.headers)
             }
             SipEvent::Rejected { call, failure } if *call == own => {
@@ -321,6 +323,7 @@ impl Member {
             | SipEvent::Referred { .. }
             | SipEvent::Registration { .. }
             | SipEvent::Reinvited { .. }
+            | SipEvent::Updated { .. }
             | SipEvent::ReinviteAcked { .. }
             | SipEvent::Rejected { .. }
             | SipEvent::SubscriptionEnded { .. } => {}

@@ -22,6 +22,7 @@ mod responses;
 mod subscriptions;
 mod transfer;
 mod transport;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -69,6 +70,7 @@ pub mod capabilities {
         "NOTIFY",
         "PRACK",
         "REFER",
+        "UPDATE",
     ];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];

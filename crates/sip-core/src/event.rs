@@ -155,6 +155,8 @@ pub enum Event {
         call: CallKey,
         /// The re-INVITE; without a body the 2xx carries our offer.
         request: Request,
+        /// The flow it came by: the peer's address from now on.
+        flow: Flow,
     },
     /// The ACK of a re-INVITE whose 2xx carried our offer: its body is the answer.
     ReinviteAcked {
@@ -162,6 +164,18 @@ pub enum Event {
         call: CallKey,
         /// The ACK.
         ack: Request,
+    },
+    /// An UPDATE with an offer (RFC 3311): answer it as a re-INVITE, with `accept_reinvite` or `reject_reinvite`, at
+    /// once. The remote target is already updated. One without an offer is answered by the Endpoint.
+    Updated {
+        /// The key to answer with.
+        update: PendingReinvite,
+        /// Which call.
+        call: CallKey,
+        /// The UPDATE; its body is the offer.
+        request: Request,
+        /// The flow it came by: the peer's address from now on.
+        flow: Flow,
     },
     /// As notifier: a SUBSCRIBE (first, refresh, or Expires 0). Answer with `accept_subscribe` or `reject_subscribe`.
     SubscribeReceived {

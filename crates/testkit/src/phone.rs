@@ -268,6 +268,7 @@ impl Phone {
             | Event::Referred { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }
+            | Event::Updated { .. }
             | Event::SubscriptionEnded { .. } => {}
         }
         self.shell.absorb(event);

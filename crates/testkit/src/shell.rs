@@ -237,7 +237,8 @@ impl Shell {
             Event::SubscribeReceived { subscribe, .. } => {
                 self.subscribes.insert(subscribe.id(), subscribe);
             }
-            Event::Reinvited { reinvite, call, request } => {
+            Event::Reinvited { reinvite, call, request, .. }
+            | Event::Updated { update: reinvite, call, request, .. } => {
                 return self.answer_reinvite(reinvite, call, &request.body);
             }
             Event::Ended { call, reason } => {

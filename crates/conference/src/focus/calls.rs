@@ -53,9 +53,14 @@ impl Focus {
     }
 
     /// A target refresh: later texts go where the phone says that it is now.
-    pub(super) fn reinvited(&mut self, call: CallKey, headers: &Headers, now: Now) {
+    pub(super) fn reinvited(&mut self, call: CallKey, headers: &Headers, flow: Flow, now: Now) {
         let Some(leg) = self.legs.get_mut(&call) else { return };
+        let before = leg.flow;
         leg.refresh(headers);
+        // Where its Contact says nothing that can be reached, it is where this came from.
+        if leg.flow == before {
+            leg.flow = flow;
+        }
         let (person, ability) = (leg.person, leg.ability());
         self.change(person, now, |shown| {
             if shown.chat != ChatAbility::Unknown {

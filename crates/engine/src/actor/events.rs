@@ -86,7 +86,8 @@ impl Actor {
                     self.personal_text(id, &request);
                 }
             }
-            SipEvent::Reinvited { reinvite, call, request } => {
+            SipEvent::Reinvited { reinvite, call, request, .. }
+            | SipEvent::Updated { update: reinvite, call, request, .. } => {
                 let now = Instant::now();
                 let answered =
                     self.calls.get_mut(call).map(|known| known.answer_again(&request.body));

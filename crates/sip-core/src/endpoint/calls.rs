@@ -63,6 +63,8 @@ pub(super) struct Call {
     /// Their re-INVITE that is not answered or not acknowledged.
     pub(super) their_reinvite: Option<TheirReinvite>,
     pub(super) transfer: Transfer,
+    /// Our UPDATE with an offer waits or is out.
+    pub(super) updating: Option<RequestId>,
     /// Our last reliable provisional response.
     pub(super) reliable: Option<Reliable>,
     /// The CSeq of their INVITE.
@@ -96,6 +98,7 @@ impl Call {
             waiting_reinvite: None,
             their_reinvite: None,
             transfer: Transfer::default(),
+            updating: None,
             reliable: None,
             invite_cseq: None,
         }

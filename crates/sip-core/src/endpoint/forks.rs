@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::Endpoint;
 use super::calls::{Call, Phase};
 use super::requests::Arrival;
+use super::{Endpoint, contact_value};
 use crate::dialog::{Dialog, DialogId};
 use crate::{CallKey, Content, Failure, Flow, Method, Response, StatusCode};
 
@@ -83,6 +83,7 @@ impl Endpoint {
             return;
         };
         let number = arrival.request.headers.cseq().map_or(0, |cseq| cseq.number);
+        let contact = fork.dialog.contact.clone();
         let status = if !fork.dialog.take_cseq(number) {
             StatusCode::SERVER_INTERNAL_ERROR
         } else {
@@ -94,6 +95,13 @@ impl Endpoint {
                     StatusCode::OK
                 }
                 Method::Invite => StatusCode::REQUEST_PENDING,
+                Method::Update if arrival.request.body.is_empty() => {
+                    fork.dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+                    StatusCode::OK
+                }
+                // Our offer is open; once it is answered, another is for after the call is taken.
+                Method::Update if fork.answer.is_none() => StatusCode::REQUEST_PENDING,
+                Method::Update => StatusCode::NOT_ACCEPTABLE_HERE,
                 Method::Options => {
                     let (server, request) = (arrival.server, &arrival.request);
                     self.answer_options(server, request, &arrival.flow, now);
@@ -109,10 +117,14 @@ impl Endpoint {
                 | Method::Refer
                 | Method::Register
                 | Method::Subscribe
-                | Method::Update
                 | Method::Other(_) => Failure::TEMPORARILY_UNAVAILABLE.into(),
             }
         };
-        self.respond_status(arrival.server, &arrival.request, status, now);
+        let mut response = arrival.request.response(status, None);
+        if arrival.request.method == Method::Update && status.is_success() {
+            // The 2xx of a target refresh tells where we are (RFC 3311 §5.2).
+            response.headers.push("Contact", contact_value(&contact, &arrival.flow));
+        }
+        self.respond_with(arrival.server, response, now);
     }
 }

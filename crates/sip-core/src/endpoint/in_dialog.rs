@@ -63,7 +63,7 @@ impl Endpoint {
         self.enqueue(call.0, Method::Options, None, None, now)
     }
 
-    fn enqueue(
+    pub(super) fn enqueue(
         &mut self,
         key: CallKey,
         method: Method,
@@ -198,6 +198,7 @@ impl Endpoint {
                 dialog.allow = Some(allow);
             }
         }
+        self.update_finished(key, id, &finish);
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
         self.turn_over(Some(key), now);
     }
@@ -245,13 +246,13 @@ impl Endpoint {
             Method::Prack => self.handle_prack(arrival, key, now),
             Method::Refer => self.handle_refer(arrival, Some(key), now),
             Method::Subscribe => self.handle_subscribe(arrival, Some(key), now),
+            Method::Update => self.handle_update(arrival, key, now),
             Method::Ack
             | Method::Cancel
             | Method::Info
             | Method::Notify
             | Method::Publish
             | Method::Register
-            | Method::Update
             | Method::Other(_) => {
                 self.respond_status(server, &arrival.request, StatusCode::METHOD_NOT_ALLOWED, now);
             }

@@ -40,12 +40,7 @@ impl Endpoint {
     ) -> RequestId {
         let key = call.0;
         let id = self.new_request_id();
-        let free = |known: &&mut Call| {
-            let busy = known.reinvite.is_some()
-                || known.waiting_reinvite.is_some()
-                || known.their_reinvite.is_some();
-            !busy && matches!(known.phase, Phase::Confirmed)
-        };
+        let free = |known: &&mut Call| known.may_offer();
         match self.calls.get_mut(&key).filter(free) {
             Some(known) => {
                 known.waiting_reinvite = Some(WaitingReinvite { request: id, contact, offer });
@@ -141,12 +136,10 @@ impl Endpoint {
     pub(super) fn handle_reinvite(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         if matches!(call.phase, Phase::AwaitingAck { .. }) || call.their_reinvite.is_some() {
-            let mut response = arrival.request.response(StatusCode::SERVER_INTERNAL_ERROR, None);
-            response.headers.push("Retry-After", "2");
-            self.respond_with(arrival.server, response, now);
+            self.refuse_exchange(&arrival, StatusCode::SERVER_INTERNAL_ERROR, now);
             return;
         }
-        if call.reinvite.is_some() {
+        if call.reinvite.is_some() || call.updating.is_some() {
             self.respond_status(arrival.server, &arrival.request, StatusCode::REQUEST_PENDING, now);
             return;
         }
@@ -162,13 +155,18 @@ impl Endpoint {
             call.their_reinvite = Some(TheirReinvite::Pending);
         }
         let reinvite = PendingReinvite(id);
-        self.emit(Event::Reinvited { reinvite, call: key, request: arrival.request });
+        let Arrival { request, flow, .. } = arrival;
+        self.emit(Event::Reinvited { reinvite, call: key, request, flow });
     }
 
     /// 200 with the SDP answer, or with our offer where the re-INVITE had none.
     pub fn accept_reinvite(&mut self, reinvite: PendingReinvite, answer: Content, now: Instant) {
         let Some(pending) = self.take_pending(reinvite.0) else { return };
         let Some(key) = pending.call else { return };
+        if pending.request.method == Method::Update {
+            self.accept_update(pending, key, answer, now);
+            return;
+        }
         let mut response = pending.request.response(StatusCode::OK, None);
         copy_record_route(&pending.request, &mut response);
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {

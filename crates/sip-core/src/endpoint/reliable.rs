@@ -169,11 +169,18 @@ impl Endpoint {
                 self.respond_with(arrival.server, response, now);
                 return;
             }
-            Method::Invite => {
-                let status = StatusCode::SERVER_INTERNAL_ERROR;
-                let mut response = arrival.request.response(status, None);
-                response.headers.push("Retry-After", "2");
+            Method::Update if arrival.request.body.is_empty() => {
+                if let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut())
+                {
+                    dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+                }
+                let response = self.update_success(&arrival, key);
                 self.respond_with(arrival.server, response, now);
+                return;
+            }
+            // The INVITE's own offer has no answer yet.
+            Method::Invite | Method::Update => {
+                self.refuse_exchange(&arrival, StatusCode::SERVER_INTERNAL_ERROR, now);
                 return;
             }
             Method::Ack
@@ -185,7 +192,6 @@ impl Endpoint {
             | Method::Refer
             | Method::Register
             | Method::Subscribe
-            | Method::Update
             | Method::Other(_) => crate::Failure::TEMPORARILY_UNAVAILABLE.into(),
         };
         self.respond_status(arrival.server, &arrival.request, status, now);

@@ -86,7 +86,7 @@ impl Endpoint {
             }
             return None;
         }
-        if matches!(request.method, Method::Notify | Method::Bye | Method::Prack) {
+        if matches!(request.method, Method::Notify | Method::Bye | Method::Prack | Method::Update) {
             return answer(StatusCode::NO_SUCH_CALL);
         }
         if self.served_by(request).is_none() {
@@ -230,7 +230,7 @@ impl Endpoint {
 
     /// Their re-INVITE has its final answer: the next one may come, and ours may go.
     pub(super) fn release_reinvite(&mut self, pending: &Pending) {
-        if pending.request.method == Method::Invite
+        if matches!(pending.request.method, Method::Invite | Method::Update)
             && let Some(call) = pending.call.and_then(|key| self.calls.get_mut(&key))
         {
             call.their_reinvite = None;

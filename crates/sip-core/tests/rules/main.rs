@@ -24,3 +24,4 @@ mod streams;
 mod subscriptions;
 mod tp;
 mod transfer;
+mod update;

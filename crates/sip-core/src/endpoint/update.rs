@@ -1,0 +1,151 @@
+//! UPDATE in a call, both ways (RFC 3311): a target refresh, with an offer or without.
+
+use std::time::Instant;
+
+use super::calls::{Call, Phase, TheirReinvite, copy_record_route};
+use super::requests::Arrival;
+use super::responses::Finish;
+use super::{Endpoint, Pending, contact_value};
+use crate::{
+    CallKey, Confirmed, Content, Event, Method, PendingReinvite, RequestId, Response, StatusCode,
+};
+
+impl Endpoint {
+    /// Refreshes the call, or offers the session anew where there is an offer; in its turn with the texts. The peer has
+    /// to list UPDATE in its Allow. An offer fails at once while another exchange is open.
+    pub fn update(&mut self, call: &Confirmed, offer: Option<Content>, now: Instant) -> RequestId {
+        let key = call.0;
+        let free = self.calls.get(&key).is_some_and(Call::may_offer);
+        if offer.is_some() && !free {
+            let id = self.new_request_id();
+            self.unsent(key, id);
+            return id;
+        }
+        let offers = offer.is_some();
+        let id = self.enqueue(key, Method::Update, None, offer, now);
+        if let Some(call) = self.calls.get_mut(&key) {
+            let waits = call.queue.iter().any(|queued| queued.request == id);
+            if offers && (waits || call.in_flight == Some(id)) {
+                call.updating = Some(id);
+            }
+        }
+        id
+    }
+
+    /// A request in a call has its outcome: the 2xx of an UPDATE refreshes the target.
+    pub(super) fn update_finished(&mut self, key: CallKey, id: RequestId, finish: &Finish) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.updating == Some(id) {
+            call.updating = None;
+        }
+        if let Finish::Response(response, _) = finish
+            && response.status.is_success()
+            && response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Update)
+            && let Some(dialog) = call.dialog.as_mut()
+        {
+            dialog.refresh(&response.headers, None);
+        }
+    }
+
+    /// An UPDATE of the peer in a call that stands (RFC 3311 §5.2).
+    pub(super) fn handle_update(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let offers = !arrival.request.body.is_empty();
+        if let Some(refusal) = call.refuse_update(offers) {
+            self.refuse_exchange(&arrival, refusal, now);
+            return;
+        }
+        let kind = arrival.request.headers.content_type();
+        if offers && !kind.is_some_and(|kind| kind.is("application/sdp")) {
+            let mut response = arrival.request.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
+            response.headers.push("Accept", "application/sdp");
+            self.respond_with(arrival.server, response, now);
+            return;
+        }
+        if let Some(dialog) = call.dialog.as_mut() {
+            dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        }
+        if !offers {
+            let response = self.update_success(&arrival, key);
+            self.respond_with(arrival.server, response, now);
+            return;
+        }
+        call.their_reinvite = Some(TheirReinvite::Pending);
+        if let Some(ours) = call.waiting_reinvite.take() {
+            self.unsent(key, ours.request);
+        }
+        let id = self.hold(&arrival, Some(key), None, now);
+        let Arrival { request, flow, .. } = arrival;
+        self.emit(Event::Updated { update: PendingReinvite(id), call: key, request, flow });
+    }
+
+    /// 491 or 500 for an offer that crosses another (RFC 3261 §14.2, RFC 3311 §5.2).
+    pub(super) fn refuse_exchange(&mut self, arrival: &Arrival, status: StatusCode, now: Instant) {
+        let mut response = arrival.request.response(status, None);
+        if status == StatusCode::SERVER_INTERNAL_ERROR {
+            // RFC 3311 §5.2: 0 to 10 s, by chance.
+            let seconds = self.rng.next_u32() % 11;
+            response.headers.push("Retry-After", seconds.to_string());
+        }
+        self.respond_with(arrival.server, response, now);
+    }
+
+    /// The 2xx of a target refresh.
+    pub(super) fn update_success(&self, arrival: &Arrival, key: CallKey) -> Response {
+        let mut response = arrival.request.response(StatusCode::OK, None);
+        copy_record_route(&arrival.request, &mut response);
+        if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
+            response.headers.push("Contact", contact_value(&dialog.contact, &arrival.flow));
+        }
+        Self::write_capabilities(&mut response.headers);
+        response
+    }
+
+    /// The answer to an UPDATE's offer: no ACK follows it.
+    pub(super) fn accept_update(
+        &mut self,
+        pending: Pending,
+        key: CallKey,
+        answer: Content,
+        now: Instant,
+    ) {
+        self.release_reinvite(&pending);
+        let Pending { server, request, flow, .. } = pending;
+        let arrival = Arrival { request, flow, server };
+        let mut response = self.update_success(&arrival, key);
+        response.set_content(answer);
+        self.respond_with(server, response, now);
+        self.send_next(key, now);
+    }
+}
+
+impl Call {
+    /// Whether no exchange of session descriptions is open.
+    pub(super) fn may_offer(&self) -> bool {
+        let open = self.updating.is_some()
+            || self.reinvite.is_some()
+            || self.waiting_reinvite.is_some()
+            || self.their_reinvite.is_some();
+        !open && matches!(self.phase, Phase::Confirmed)
+    }
+
+    fn refuse_update(&self, offers: bool) -> Option<StatusCode> {
+        if matches!(self.their_reinvite, Some(TheirReinvite::Pending)) {
+            return Some(StatusCode::SERVER_INTERNAL_ERROR);
+        }
+        if !offers {
+            return None;
+        }
+        let ours = match &self.their_reinvite {
+            Some(TheirReinvite::Answered { offered, .. }) => *offered,
+            Some(TheirReinvite::Pending) | None => false,
+        };
+        if ours || self.updating.is_some() || self.reinvite.is_some() {
+            return Some(StatusCode::REQUEST_PENDING);
+        }
+        // Our 2xx is not acknowledged yet: its exchange is kept until it is.
+        let unacked =
+            self.their_reinvite.is_some() || matches!(self.phase, Phase::AwaitingAck { .. });
+        unacked.then_some(StatusCode::SERVER_INTERNAL_ERROR)
+    }
+}
