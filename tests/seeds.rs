@@ -1,5 +1,7 @@
 //! The committed seeds of fuzzing, through every target: each, and each cut off at many places.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 #[path = "../fuzz/src/lib.rs"]
