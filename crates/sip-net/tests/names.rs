@@ -1,5 +1,7 @@
 //! The name system over real sockets: a small server of the test's own answers (RFC 3263 §4).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! TLS over real sockets: who is believed and who is not (RFC 5922 §7).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -47,15 +47,15 @@ impl ReferTo {
     /// Reads a value: one address, for an INVITE.
     pub fn parse(text: &str) -> Result<Self, ReferToFault> {
         // Headers go first: an @ in them, which some leave unescaped, would be taken for that of the user part.
-        let (before, headers, after) = match (text.find('<'), text.find('>')) {
-            (Some(open), Some(close)) if open < close => match text[open..close].find('?') {
+        let (before, headers, after) = match brackets(text) {
+            Some((open, close)) => match text[open..close].find('?') {
                 Some(mark) => {
                     let mark = open + mark;
                     (&text[..mark], &text[mark + 1..close], &text[close..])
                 }
                 None => (text, "", ""),
             },
-            _ => (text, "", ""),
+            None => (text, "", ""),
         };
         let mut address = NameAddr::parse(&format!("{before}{after}"))?;
         let AnyUri::Sip(uri) = &mut address.uri else { return Err(ReferToFault::Scheme) };
@@ -102,9 +102,32 @@ fn escape(value: &str) -> String {
     out
 }
 
+/// Where the address's brackets stand: those of a quoted name are none.
+fn brackets(text: &str) -> Option<(usize, usize)> {
+    let (mut quoted, mut escaped, mut open) = (false, false, None);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if open.is_none() => quoted = !quoted,
+            b'<' if !quoted && open.is_none() => open = Some(at),
+            b'>' if !quoted => return open.map(|open| (open, at)),
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_in_a_quoted_name_are_none_of_the_address() {
+        let text = "\"Otto <x> \\\" >\" <sip:o@x.example?Replaces=a%3Bto-tag%3D1%3Bfrom-tag%3D2>";
+        let read = ReferTo::parse(text).unwrap();
+        assert!(read.replaces.is_some());
+    }
 
     #[test]
     fn an_address_with_the_call_to_replace_is_read_and_written() {
