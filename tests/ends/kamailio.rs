@@ -92,7 +92,10 @@ impl Kamailio {
 impl Drop for Kamailio {
     fn drop(&mut self) {
         // Its children end with it only where it is asked to end, not where it is killed.
-        self.ended();
+        if !self.ended() {
+            let group = format!("-{}", self.program.id());
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
     }
 }
 
@@ -100,6 +103,8 @@ fn run(folder: &Path) -> Program {
     let mut command = Command::new("/usr/sbin/kamailio");
     command.arg("-f").arg(folder.join("kamailio.cfg")).args(["-m", "64", "-M", "8", "-DD", "-E"]);
     command.arg("-Y").arg(folder.join("run")).arg("-P").arg(folder.join("kamailio.pid"));
+    // One that is stuck is ended with its children.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     Program::start("kamailio", &mut command)
 }
 

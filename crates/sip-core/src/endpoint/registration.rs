@@ -24,6 +24,8 @@ const MAX_EXPIRES: Duration = Duration::from_secs(86_400);
 /// RFC 5626 §4.5: the first wait after a failure, and the longest.
 const BACK_OFF: Duration = Duration::from_secs(30);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1800);
+/// However a registrar behaves, so often is it asked anew at once before patience begins.
+const MAX_HURRIED: u32 = 3;
 /// The most hops of a Service-Route that are kept.
 const MAX_ROUTES: usize = 8;
 
@@ -105,6 +107,8 @@ pub(super) struct Registrant {
     cseq: u32,
     expires: Duration,
     failures: u32,
+    /// REGISTERs sent at once on what the registrar said or did, since the last that was due.
+    hurried: u32,
     /// How the registrar was reached: requests of the account go the same way (RFC 5626 §4.3).
     flow: Option<Flow>,
     /// Our address as the registrar sees it.
@@ -151,6 +155,7 @@ impl Endpoint {
             cseq: 0,
             expires: EXPIRES,
             failures: 0,
+            hurried: 0,
             flow: None,
             seen: None,
             stale: None,
@@ -172,6 +177,7 @@ impl Endpoint {
     pub fn register_again(&mut self, account: AccountId, now: Instant) {
         if let Some(registrant) = self.registrants.get_mut(&account) {
             registrant.failures = 0;
+            registrant.hurried = 0;
         }
         self.ask_register(account, Again::Refresh, now);
     }
@@ -400,7 +406,7 @@ impl Endpoint {
         match again {
             Some(again) => self.ask_register(id, again, now),
             // The registrar sees us elsewhere than we said: it is told so (a NAT).
-            None if moved => self.send_register(id, false, now),
+            None if moved && self.may_hurry(id) => self.send_register(id, false, now),
             None => {}
         }
     }
@@ -409,11 +415,13 @@ impl Endpoint {
         let status = response.status.code();
         let Some(registrant) = self.registrants.get_mut(&id) else { return };
         if status == 423
+            && registrant.hurried < MAX_HURRIED
             && let Some(min) = response.headers.min_expires()
             && min > registrant.expires
             && min <= MAX_EXPIRES
         {
             registrant.expires = min;
+            registrant.hurried += 1;
             self.send_register(id, false, now);
             return;
         }
@@ -467,7 +475,17 @@ impl Endpoint {
         registrant.cseq
     }
 
+    /// Whether a REGISTER may go at once, unasked.
+    fn may_hurry(&mut self, id: AccountId) -> bool {
+        let Some(registrant) = self.registrants.get_mut(&id) else { return false };
+        registrant.hurried += 1;
+        registrant.hurried <= MAX_HURRIED
+    }
+
     pub(super) fn account_timeout(&mut self, id: AccountId, now: Instant) {
+        if let Some(registrant) = self.registrants.get_mut(&id) {
+            registrant.hurried = 0;
+        }
         self.send_register(id, false, now);
     }
 
@@ -483,7 +501,11 @@ impl Endpoint {
                 registrant.flow = None;
                 registrant.seen = None;
             }
-            self.send_register(id, false, now);
+            if self.may_hurry(id) {
+                self.send_register(id, false, now);
+            } else {
+                self.register_failed(id, RegistrationFailure::Unreachable, None, now);
+            }
         }
     }
 

@@ -281,3 +281,31 @@ fn an_account_goes_by_its_proxy_and_answers_with_its_own_password() {
     assert_eq!(invite.flow.remote, PEER.parse().unwrap());
     assert!(!format!("{:?}", account()).contains("secret"), "passwords are not printed");
 }
+
+#[test]
+fn rg5_a_registrar_cannot_make_us_hurry_without_end() {
+    let mut script = Script::new();
+    let (_, mut sent) = register(&mut script, account());
+    for minimum in 0..3 {
+        script.answer(&sent, 423, &format!("Min-Expires: {}\r\n", 601 + minimum), "");
+        sent = script.expect("REGISTER");
+    }
+    script.answer(&sent, 423, "Min-Expires: 900\r\n", "");
+    assert_eq!(script.count("REGISTER"), 0, "patience begins");
+
+    let mut script = Script::new();
+    let (_, mut sent) = register(&mut script, account());
+    for port in 40_001..40_004 {
+        let contact = contact(&sent.request()).uri;
+        let more = format!("Contact: <{contact}>;expires=600\r\n");
+        let text = crate::script::answer(&sent.request(), 200, "r", &more, "")
+            .replace(";rport", &format!(";received=198.51.100.7;rport={port}"));
+        script.udp(&text).unwrap();
+        sent = script.expect("REGISTER");
+    }
+    let more = format!("Contact: <{}>;expires=600\r\n", contact(&sent.request()).uri);
+    let text = crate::script::answer(&sent.request(), 200, "r", &more, "")
+        .replace(";rport", ";received=198.51.100.7;rport=40100");
+    script.udp(&text).unwrap();
+    assert_eq!(script.count("REGISTER"), 0, "the next one at its time");
+}
