@@ -13,7 +13,8 @@ use crate::auth::{
 use crate::message::Headers;
 use crate::{Flow, Identity, Method, Request, Response, StatusCode};
 
-/// The most challenges that one request answers: a server could name another realm each time.
+/// The most challenges that one request answers, and that are kept for a Call-ID: a server could name another realm each
+/// time.
 const MAX_CHALLENGES: usize = 6;
 /// The most Call-IDs and nonces that are remembered; of more the older half goes.
 const MAX_KNOWN: usize = 4096;
@@ -221,6 +222,10 @@ impl Endpoint {
             });
             let same = |one: &Known| one.asker == asker && one.challenge.realm == challenge.realm;
             session.known.retain(|one| !same(one));
+            // A peer could name another realm each time: the oldest goes.
+            if session.known.len() >= MAX_CHALLENGES {
+                session.known.remove(0);
+            }
             session.known.push(Known { asker, challenge, credentials });
         }
         self.send_again(id, owner, challenged, now)

@@ -91,6 +91,25 @@ fn realms_without_end_are_not_followed() {
 }
 
 #[test]
+fn au7_a_call_does_not_carry_realms_without_end() {
+    let mut script = script();
+    let (call, _peer) = script.dialled(CONTACT);
+    for n in 0..60 {
+        let now = script.now;
+        script.agent.message(&call, None, Content::text("hello"), now);
+        let asked = script.expect("MESSAGE");
+        script.answer(&asked, 401, &challenge("WWW", &format!("r{n}"), "n", false), "");
+        if let Some(connect) = script.connects.pop() {
+            script.open(connect.connection.0, crate::script::PEER);
+        }
+        let answered = script.expect("MESSAGE");
+        let count = answered.text.matches("\r\nAuthorization: ").count();
+        assert!(count <= 6, "{count} after {n}");
+        script.answer(&answered, 200, "", "");
+    }
+}
+
+#[test]
 fn a_challenge_that_crosses_our_cancel_does_not_send_the_invite_again() {
     let mut script = script();
     let (early, invite) = script.invite(Transport::Udp);
