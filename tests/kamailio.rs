@@ -4,9 +4,11 @@
 
 #[allow(dead_code, reason = "the other stories use the rest")]
 mod ends {
+    pub mod cli;
     pub mod dns;
     pub mod kamailio;
     pub mod process;
+    pub mod watcher;
 }
 
 use std::io::{Read, Write};
@@ -14,8 +16,12 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ends::cli::Cli;
 use ends::dns::{NameServer, Record};
 use ends::kamailio::{DOMAIN, Kamailio};
+use ends::process::free_port;
+
+const SOON: Duration = Duration::from_secs(8);
 
 /// Without credentials every transport answers with a challenge for the domain.
 #[test]
@@ -67,6 +73,144 @@ fn the_name_server_leads_to_it_by_naptr_srv_and_address() {
     assert_eq!(names.ask(DOMAIN, 1).1[3] & 15, 0);
     assert_eq!(names.ask("elsewhere.test", 35).1[3] & 15, 3);
     assert_eq!(names.asked()[1], (service, 33));
+}
+
+/// The domain's servers: one for each transport, the wished one first.
+fn names(kamailio: &Kamailio, transport: &str) -> NameServer {
+    let (service, tag, port) = match transport {
+        "tls" => ("_sips._tcp", "SIPS+D2T", kamailio.secure.port()),
+        "tcp" => ("_sip._tcp", "SIP+D2T", kamailio.address.port()),
+        _ => ("_sip._udp", "SIP+D2U", kamailio.address.port()),
+    };
+    let service = format!("{service}.{DOMAIN}");
+    NameServer::start(vec![
+        (DOMAIN.to_owned(), Record::Naptr(10, 0, tag, service.clone())),
+        (service, Record::Srv(0, 0, port, format!("proxy.{DOMAIN}"))),
+        (format!("proxy.{DOMAIN}"), Record::A([127, 0, 0, 1].into())),
+    ])
+}
+
+/// Somebody with an account there, whose servers the name system knows.
+fn with_account(
+    kamailio: &Kamailio,
+    names: &NameServer,
+    user: &str,
+    password: &str,
+    what: &[&str],
+) -> Cli {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{password}\n")).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (account, dns) = (format!("sip:{user}@{DOMAIN}"), names.address.to_string());
+    let (authority, file) = (kamailio.authority(), file.to_str().unwrap().to_owned());
+    let listen = format!("127.0.0.1:{}", free_port([127, 0, 0, 1].into()));
+    // The conference's account is not its host's name.
+    let name = if what[0] == "host" { "Host".to_owned() } else { user.to_owned() };
+    let mut all = what.to_vec();
+    all.extend(["--account", &account, "--password-file", &file, "--dns", &dns]);
+    all.extend(["--tls-ca", authority.to_str().unwrap(), "--listen", &listen]);
+    all.extend(["--name", &name, "--audio", "silence"]);
+    let cli = Cli::start(user, &all);
+    cli.expect("registration", SOON, |event| {
+        event["state"] == "registered" || event["state"] == "failed"
+    });
+    cli
+}
+
+/// A conference whose participants dial its account: everybody reads everybody, and all of it passes the proxy.
+fn a_conference_goes_through_it(transport: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let users = [("weekly", "w"), ("bob", "b"), ("carol", "c")];
+    let kamailio = Kamailio::start(folder.path(), &users);
+    let names = names(&kamailio, transport);
+    let host = ["host", "--conference", "weekly"];
+    let mut host = with_account(&kamailio, &names, "weekly", "w", &host);
+    let conference = format!("sip:weekly@{DOMAIN}");
+    assert_eq!(host.ready().1, conference);
+    let join = |user, password| {
+        let cli = with_account(&kamailio, &names, user, password, &["join", &conference]);
+        cli.expect("ready", SOON, |_| true);
+        cli
+    };
+    let (mut bob, mut carol) = (join("bob", "b"), join("carol", "c"));
+    host.expect("participant", SOON, |event| event["name"] == "carol");
+    for (who, text) in [(&mut host, "one"), (&mut bob, "two"), (&mut carol, "three")] {
+        who.say(text);
+    }
+    for (who, others) in [
+        (&host, [("bob", "two"), ("carol", "three")]),
+        (&bob, [("Host", "one"), ("carol", "three")]),
+        (&carol, [("Host", "one"), ("bob", "two")]),
+    ] {
+        for (name, text) in others {
+            let line = who.expect("message", SOON, |event| event["text"] == text);
+            assert_eq!((line["name"].as_str(), &line["verified"]), (Some(name), &true.into()));
+        }
+        assert_eq!(who.messages().len(), 2, "each once");
+    }
+    for who in [&mut bob, &mut carol, &mut host] {
+        assert!(who.end().expect("it ends").success());
+    }
+    let passed = kamailio.passed();
+    // Large NOTIFYs leave UDP (RFC 3261 §18.1.1).
+    let begins = |line: &&String| line.starts_with("REGISTER") || line.starts_with("INVITE");
+    let by = format!("by={transport}");
+    assert!(passed.iter().filter(begins).all(|line| line.ends_with(&by)), "{passed:#?}");
+    // Record-Routes are kept: texts and goodbyes inside the calls pass it too. Two say one, each hears two.
+    let inside = |method: &str| {
+        let of = |line: &&String| line.starts_with(method) && !line.contains("to-tag=0");
+        passed.iter().filter(of).count()
+    };
+    assert!(inside("MESSAGE") >= 6 && inside("BYE") == 2, "{passed:#?}");
+}
+
+#[test]
+fn a_conference_with_its_chat_goes_through_it_by_udp() {
+    a_conference_goes_through_it("udp");
+}
+
+#[test]
+fn a_conference_with_its_chat_goes_through_it_by_tcp() {
+    a_conference_goes_through_it("tcp");
+}
+
+#[test]
+fn a_conference_with_its_chat_goes_through_it_by_tls() {
+    a_conference_goes_through_it("tls");
+}
+
+#[test]
+fn a_wrong_password_is_told_and_tried_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let kamailio = Kamailio::start(folder.path(), &[("alice", "right")]);
+    let names = names(&kamailio, "udp");
+    let mut alice = with_account(&kamailio, &names, "alice", "wrong", &["host"]);
+    let told = alice.expect("registration", SOON, |event| event["state"] == "failed");
+    assert_eq!(told["reason"], "wrong name or password");
+    std::thread::sleep(Duration::from_secs(3));
+    let asked = kamailio.passed().iter().filter(|line| line.starts_with("REGISTER")).count();
+    assert_eq!(asked, 2, "once without and once with credentials");
+    assert!(alice.end().expect("it ends").success());
+}
+
+#[test]
+fn after_a_restart_of_it_the_account_is_registered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kamailio = Kamailio::start(folder.path(), &[("alice", "a")]);
+    let names = names(&kamailio, "tcp");
+    let mut alice = with_account(&kamailio, &names, "alice", "a", &["host"]);
+    let standing = || {
+        let events = alice.events();
+        events.iter().filter(|event| event["state"] == "registered").count()
+    };
+    std::thread::sleep(Duration::from_secs(1));
+    let before = standing();
+    kamailio.restart();
+    // Where it was still down at the first try, the next one is 15 to 30 s later (RFC 5626 §4.5).
+    let again = ends::process::within(Duration::from_secs(40), || standing() > before);
+    assert!(again, "{}", alice.tail());
+    assert!(alice.end().expect("it ends").success());
 }
 
 fn by_tls(kamailio: &Kamailio, request: &str) -> Vec<u8> {

@@ -132,8 +132,13 @@ impl Registrant {
         self.account.address.uri.as_sip()
     }
 
+    /// Whether the binding holds; it does so while it is refreshed.
     fn is_standing(&self) -> bool {
-        matches!(self.state, State::Standing)
+        match self.state {
+            State::Standing => true,
+            State::Asking { ending } => !ending && self.flow.is_some(),
+            State::Waiting | State::Stopped => false,
+        }
     }
 
     /// Whether a flow is that of the registration.

@@ -251,6 +251,20 @@ fn rg7_an_address_behind_a_nat_is_learnt_and_registered() {
 }
 
 #[test]
+fn rg7_a_call_during_a_refresh_goes_as_before() {
+    let mut script = Script::new();
+    let id = registered(&mut script);
+    while !script.sent.iter().any(|sent| sent.text.starts_with("REGISTER")) {
+        script.wait(secs(1));
+    }
+    script.count("REGISTER");
+    script.asked.clear();
+    let _early = script.invite_to(Way::Account(id), "sip:bob@example.org");
+    assert!(script.asked.is_empty(), "the flow is known: {:?}", script.asked);
+    assert_eq!(script.expect("INVITE").flow.remote, PEER.parse().unwrap());
+}
+
+#[test]
 fn rg8_features_are_said_with_each_refresh() {
     let mut script = Script::new();
     let (_, first) = register(&mut script, account());
