@@ -281,6 +281,14 @@ mod tests {
         let value =
             challenge.answer(&mufasa("Circle of Life"), &method, "/dir/index.html", cnonce, 1);
         assert_eq!(response(&value), "8ca523f5e9506fed4657c9700eebdbec");
+        // The same inputs, worked out by another implementation.
+        let challenge = Challenge::parse(&text.replace("SHA-256", "SHA-512-256")).unwrap();
+        let value =
+            challenge.answer(&mufasa("Circle of Life"), &method, "/dir/index.html", cnonce, 1);
+        assert_eq!(
+            response(&value),
+            "430d05014cecc49cab6fbe03176d41a1da86cbfe24a16580e22aaad928d960d0"
+        );
     }
 
     #[test]

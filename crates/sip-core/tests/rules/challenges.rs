@@ -290,4 +290,8 @@ fn au7_what_is_remembered_has_a_bound() {
     let (_early, first) = script.invite(Transport::Udp);
     script.answer(&first, 401, &challenge("WWW", "r", "n4199", false), "");
     assert!(script.expect("INVITE").line("Authorization").contains("nc=00000002"));
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 401, &challenge("WWW", "r", "n0", false), "");
+    let again = script.expect("INVITE");
+    assert!(again.line("Authorization").contains("nc=00000001"), "the oldest is forgotten");
 }
