@@ -21,8 +21,15 @@ const REQUIRED: &[(&str, u32, u32)] = &[
     ("RJ", 1, 2),
     ("RJ", 4, 4),
     ("RJ", 6, 6),
-    ("TP", 14, 18),
+    ("TP", 2, 2),
+    ("TP", 4, 5),
+    ("TP", 14, 19),
     ("TT", 1, 3),
+    ("TX", 1, 1),
+    ("TX", 5, 8),
+    ("TX", 11, 14),
+    ("TX", 16, 16),
+    ("TX", 18, 20),
     ("UA", 7, 12),
     ("UA", 15, 17),
     ("UA", 21, 21),
@@ -90,7 +97,7 @@ fn tests_of(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in source.lines().map(str::trim) {
         let name = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn "));
-        if line.starts_with("#[test]") {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if let Some(name) = name
             && std::mem::take(&mut is_test)

@@ -130,9 +130,7 @@ impl Endpoint {
     /// have one, and have failed otherwise (RFC 3261 §8.1.3.1, §18.1.1). An INVITE that rings stays: its answer may come
     /// by a connection that the peer opens (§18.2.2).
     fn connection_lost(&mut self, id: ConnectionId, now: Instant) {
-        if self.connections.remove(&id).is_none() {
-            return;
-        }
+        let Some(lost) = self.connections.remove(&id) else { return };
         self.account_flow_lost(id, now);
         let hit = |client: &&ClientTransaction| {
             let waits = match &client.machine {
@@ -145,7 +143,8 @@ impl Endpoint {
             self.clients.iter().filter(|(_, client)| hit(client)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(client) = self.clients.get_mut(&id) else { continue };
-            match client.fallback.take() {
+            // What a connection took that stood may have arrived: only a refused one sends elsewhere.
+            match client.fallback.take().filter(|_| !lost.open) {
                 Some(flow) => {
                     client.flow = flow;
                     set_via_transport(&mut client.request, flow.transport);

@@ -164,6 +164,20 @@ fn tp2_a_large_invite_falls_back_to_datagrams_where_tcp_is_refused() {
 }
 
 #[test]
+fn tp2_a_connection_that_stood_and_is_lost_is_no_reason_for_a_datagram() {
+    let mut script = Script::new();
+    let large = Content::sdp(format!("v=0\r\n{}", "a=x\r\n".repeat(300)));
+    let _early = script.invite_with(Script::flow(Transport::Udp), "sip:peer@192.0.2.8", large);
+    let connection = script.connects.pop().expect("it goes by TCP").connection.0;
+    script.open(connection, PEER);
+    script.expect("INVITE");
+    script.close(connection, false);
+    // It may have arrived there.
+    assert_eq!(script.count("INVITE"), 0);
+    let Event::Rejected { .. } = script.event() else { panic!() };
+}
+
+#[test]
 fn ms6_a_large_message_never_goes_by_datagram() {
     let mut script = Script::new();
     let (call, _) = script.dialled(CONTACT);
