@@ -1,4 +1,5 @@
-//! Whole MESSAGE transactions: one agent asks, the other answers 200, both to the end of their transactions.
+//! Whole MESSAGE transactions of one agent: requests as they come from the wire, each answered 200, to the end of their
+//! transactions.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
