@@ -284,6 +284,12 @@ impl Focus {
                     self.change(person, now, |shown| shown.state = ParticipantState::Alerting);
                 }
             }
+            SipEvent::Redirected { call, to } => {
+                if let Some(person) = self.participant_of(*call) {
+                    let text = crate::words::redirected(&self.name_of(person), to);
+                    self.tell(Event::Notice { text });
+                }
+            }
             SipEvent::Rejected { call, failure } => self.refused(*call, failure, now),
             SipEvent::SubscribeReceived {
                 subscribe,

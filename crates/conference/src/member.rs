@@ -294,6 +294,10 @@ impl Member {
             {
                 self.learn(&request.headers)
             }
+            SipEvent::Redirected { call, to } if *call == own => {
+                let text = words::redirected(&self.name_of(PEER), to);
+                self.tell(Event::Notice { text });
+            }
             SipEvent::Rejected { call, failure } if *call == own => {
                 let name = self.name_of(PEER);
                 let words = match failure {
@@ -319,6 +323,7 @@ impl Member {
             | SipEvent::Invited { .. }
             | SipEvent::Located { .. }
             | SipEvent::Progress { .. }
+            | SipEvent::Redirected { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }
             | SipEvent::Registration { .. }

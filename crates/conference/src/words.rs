@@ -1,12 +1,19 @@
 //! Reasons in words for a person: what happened, the code last.
 
-use sip_core::{CallFailure, Response};
+use sip_core::{CallFailure, NameAddr, Response};
+
+use crate::name;
 
 /// Why a call to `name` came to nothing.
 pub(crate) fn call_failure(name: &str, failure: &CallFailure) -> String {
     match failure {
         CallFailure::Cancelled => String::new(),
         CallFailure::Declined(response) => declined(name, response),
+        CallFailure::Emergency => {
+            format!(
+                "{name}'s side passes calls on to an emergency service, which is not called from here"
+            )
+        }
         CallFailure::TimedOut => format!("No answer from {name}'s phone (408)"),
         CallFailure::Unreachable => format!("{name}'s phone cannot be reached"),
     }
@@ -26,6 +33,11 @@ fn declined(name: &str, response: &Response) -> String {
         300..=399 => format!("{name} has moved to another address ({code})"),
         _ => format!("The call to {name} failed ({code})"),
     }
+}
+
+/// Somebody else is called in the place of `name`.
+pub(crate) fn redirected(name: &str, to: &NameAddr) -> String {
+    format!("{name}'s side passes the call on to {}", name::line(&to.uri.to_string()))
 }
 
 /// Why a text did not reach `name`.

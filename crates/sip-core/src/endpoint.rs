@@ -2,7 +2,7 @@
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
 //! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
-//! and OPTIONS), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `credentials` (RFC 3261 §22).
+//! and OPTIONS), `redirect` (RFC 3261 §8.1.3.4), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `credentials` (RFC 3261 §22).
 
 mod calls;
 mod credentials;
@@ -12,6 +12,7 @@ mod incoming;
 mod locate;
 mod outgoing;
 mod pager;
+mod redirect;
 mod refer;
 mod registration;
 mod reinvite;
@@ -309,6 +310,8 @@ pub struct Endpoint {
     guards: BTreeMap<String, Guard>,
     challenger: Option<Challenger>,
     locations: BTreeMap<u64, locate::Location>,
+    /// By Call-ID: requests that were redirected and have no outcome yet.
+    redirects: BTreeMap<String, redirect::Targets>,
     /// Names that were not found, and until when they count as such.
     unknown: BTreeMap<String, Instant>,
     due: BTreeSet<(Instant, Due)>,
@@ -355,6 +358,7 @@ impl Endpoint {
             guards: BTreeMap::new(),
             challenger: None,
             locations: BTreeMap::new(),
+            redirects: BTreeMap::new(),
             unknown: BTreeMap::new(),
             due: BTreeSet::new(),
             armed: BTreeMap::new(),

@@ -103,6 +103,13 @@ pub enum Event {
         /// The flow it came by.
         flow: Flow,
     },
+    /// Whom we called named somebody else instead, who is called now (RFC 3261 §8.1.3.4). Nothing proves that he may.
+    Redirected {
+        /// Which call.
+        call: CallKey,
+        /// Whom; the name is untrusted text.
+        to: Box<NameAddr>,
+    },
     /// What became of a REFER of ours.
     ReferProgress {
         /// As returned when it was handed over.
@@ -221,7 +228,9 @@ pub enum CallFailure {
     Cancelled,
     /// A final response of 300 to 699.
     Declined(Response),
-    /// No final response in time.
+    /// It was redirected to an emergency service, which is never called, and to nobody else who took it.
+    Emergency,
+    /// No final response in time, or in that of our own Expires.
     TimedOut,
     /// The transport refused it or the host was not found.
     Unreachable,

@@ -38,6 +38,7 @@ pub use replaces::Replaces;
 pub use sipfrag::StatusFragment;
 pub use status::{Failure, Provisional, StatusCode, Success};
 pub use text::Text;
+pub(crate) use uri::unescape;
 pub use uri::{AnyUri, Host, Scheme, Uri};
 pub use via::Via;
 

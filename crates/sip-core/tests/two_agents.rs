@@ -173,6 +173,7 @@ impl Line {
             to: NameAddr::new(None, self.uri(to)),
             contact: contact(from),
             offer: Content::sdp("v=0\r\n"),
+            expires: None,
             headers: Vec::new(),
         }
     }

@@ -264,6 +264,7 @@ impl Phone {
             | Event::Registration { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
+            | Event::Redirected { .. }
             | Event::ReferProgress { .. }
             | Event::Referred { .. }
             | Event::ReinviteAcked { .. }

@@ -106,6 +106,7 @@ impl Shell {
                 from,
                 contact: contact.clone(),
                 offer: negotiator.offer(),
+                expires: None,
                 headers: Vec::new(),
             },
             self.now.monotonic,
@@ -257,6 +258,7 @@ impl Shell {
             | Event::Registration { .. }
             | Event::Notified { .. }
             | Event::Progress { .. }
+            | Event::Redirected { .. }
             | Event::ReferProgress { .. }
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}

@@ -214,6 +214,7 @@ impl Actor {
             to: peer.clone(),
             contact: self.own_contact(),
             offer,
+            expires: None,
             headers,
         };
         let early = self.endpoint.invite(invite, Instant::now());

@@ -252,7 +252,8 @@ impl Actor {
         let way = self.way();
         let contact = Contact::new(contact_user, is_focus);
         let to = NameAddr::new(None, target.bare());
-        let invite = Invite { target, way, from, to, contact, offer, headers: Vec::new() };
+        let headers = Vec::new();
+        let invite = Invite { target, way, from, to, contact, offer, expires: None, headers };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
         self.calls.insert(call, Key::Early(early), local, Vec::new()).offered(negotiator, sockets);

@@ -56,7 +56,8 @@ impl Actor {
                     self.replied(&name, &outcome);
                 }
             }
-            SipEvent::Notified { .. } | SipEvent::Progress { .. } => {}
+            SipEvent::Notified { .. } | SipEvent::Progress { .. } | SipEvent::Redirected { .. } => {
+            }
             SipEvent::ReferProgress { request, status, is_last, .. } => {
                 self.transfer_progress(request, status, is_last);
             }

@@ -26,7 +26,16 @@ pub(super) const RING_AGAIN: Duration = Duration::from_secs(60);
 #[expect(clippy::large_enum_variant, reason = "a call is in one phase and few calls exist")]
 pub(super) enum Phase {
     /// Our INVITE is out.
-    Calling { tx: u64, contact: Contact, cancel: bool, cancel_sent: bool },
+    Calling {
+        tx: u64,
+        contact: Contact,
+        cancel: bool,
+        cancel_sent: bool,
+        /// It is cancelled because its own time ran out.
+        expired: bool,
+        /// It led to an emergency service, which is not called.
+        emergency: bool,
+    },
     /// Their INVITE rings.
     Incoming {
         server: u64,
@@ -195,7 +204,7 @@ impl Endpoint {
     pub(super) fn call_timeout(&mut self, key: CallKey, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         match &mut call.phase {
-            Phase::Calling { .. } => {}
+            Phase::Calling { .. } => self.invite_expired(key, now),
             Phase::Incoming { request, ringing, ring_at, until, .. } => {
                 if *until <= now {
                     // Either the caller said how long it is worth (RFC 3261 §13.3.1), or nobody was here.
@@ -303,7 +312,10 @@ impl Endpoint {
                     ours.tx = new;
                 }
             }
-            Owner::Subscribe { subscription, .. } => self.subscribe_replaced(*subscription, new),
+            Owner::Subscribe { subscription, .. } => {
+                self.subscribe_replaced(*subscription, new);
+                self.subscribe_sent(*subscription, now);
+            }
             Owner::Bye
             | Owner::Cancel
             | Owner::InDialog { .. }

@@ -162,6 +162,13 @@ impl Endpoint {
         }
     }
 
+    /// What was proven under this Call-ID is proven to nobody else.
+    pub(super) fn forget_credentials(&mut self, request: &Request) {
+        if let Some(call_id) = request.headers.call_id() {
+            self.access.sessions.remove(call_id);
+        }
+    }
+
     /// A success may name the nonce of the next request (RFC 7616 §3.5).
     pub(super) fn note_next_nonce(&mut self, response: &Response) {
         let headers = &response.headers;

@@ -343,7 +343,10 @@ impl Endpoint {
             Goal::Ask(request) => self.emit(Event::Located { request, flow }),
             Goal::Send { request, owner, otherwise } => {
                 let Some(flow) = flow.or(otherwise).filter(|_| self.is_wanted(&owner)) else {
-                    self.finish(id, owner, Finish::Unsendable, now);
+                    let finish = Finish::Unsendable;
+                    if !self.redirect_request(id, &request, &owner, &finish, now) {
+                        self.finish(id, owner, finish, now);
+                    }
                     return;
                 };
                 let new = self.send_located(*request, flow, rest, owner.clone(), now);
@@ -371,7 +374,11 @@ impl Endpoint {
     /// Gives up looking for the server of a request that nobody wants any more; false where it is found already.
     pub(super) fn give_up_location(&mut self, id: u64) -> bool {
         self.arm(Due::Location(id), None);
-        self.locations.remove(&id).is_some()
+        let given_up = self.locations.remove(&id);
+        if let Some(Location { goal: Goal::Send { request, .. }, .. }) = &given_up {
+            self.forget_redirects(request);
+        }
+        given_up.is_some()
     }
 
     /// A server did not answer, or said 503: the same request goes to the next one, as another transaction (RFC 3263
@@ -462,7 +469,7 @@ pub(super) fn domain_of(request: &Request) -> String {
     host.unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn is_sips(uri: &AnyUri) -> bool {
+pub(super) fn is_sips(uri: &AnyUri) -> bool {
     uri.as_sip().is_some_and(|uri| uri.scheme == Scheme::Sips)
 }
 

@@ -1,17 +1,21 @@
 //! INVITE as the one who calls: its answers, forks and CANCEL (RFC 3261 §9.1, §13.2).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase};
 use super::locate::{Rest, contact_of, domain_of};
 use super::responses::{Finish, copy_credentials};
-use super::{ClientMachine, Contact, Endpoint, Owner};
+use super::{ClientMachine, Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::message::Headers;
+use crate::transaction::Timer;
 use crate::{
     AnyUri, CallFailure, CallKey, Confirmed, Content, Early, Event, Flow, Method, NameAddr,
     Request, Response, StatusCode, Uri, Way,
 };
+
+/// The longest that an INVITE may be worth: a timer has to be able to hold it.
+const MAX_EXPIRES: Duration = Duration::from_secs(86_400);
 
 /// What an INVITE needs.
 #[derive(Clone, Debug)]
@@ -28,6 +32,9 @@ pub struct Invite {
     pub contact: Contact,
     /// The SDP offer.
     pub offer: Content,
+    /// How long it is worth (RFC 3261 §20.19): without an answer it is cancelled then, and [`CallFailure::TimedOut`] is
+    /// told. `None`: until it is answered or cancelled.
+    pub expires: Option<Duration>,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -61,12 +68,26 @@ impl Endpoint {
         for (name, value) in &invite.headers {
             headers.push(name, value);
         }
+        if let Some(expires) = invite.expires {
+            headers.push("Expires", expires.as_secs().max(1).to_string());
+        }
         headers.push("Content-Type", &invite.offer.content_type);
         let uri = AnyUri::Sip(invite.target);
         let request = Request { method: Method::Invite, uri, headers, body: invite.offer.body };
         let tx = self.start_request(request, way, Owner::Invite(key), now);
-        let phase = Phase::Calling { tx, contact, cancel: false, cancel_sent: false };
+        let phase = Phase::Calling {
+            tx,
+            contact,
+            cancel: false,
+            cancel_sent: false,
+            expired: false,
+            emergency: false,
+        };
         self.calls.insert(key, Call::new(phase, None));
+        if let Some(expires) = invite.expires {
+            let until = now + expires.clamp(Duration::from_secs(1), MAX_EXPIRES);
+            self.arm(Due::Call(key), Some((until, Timer::Ringing)));
+        }
         Early(key)
     }
 
@@ -78,10 +99,20 @@ impl Endpoint {
             *cancel = true;
             let tx = *tx;
             if self.give_up_location(tx) {
-                self.rejected(call.0, CallFailure::Cancelled, now);
+                self.not_answered(call.0, CallFailure::Cancelled, now);
                 return;
             }
             self.send_cancel(call.0, now);
+        }
+    }
+
+    /// The time that our INVITE was worth is over (RFC 3261 §13.2.1).
+    pub(super) fn invite_expired(&mut self, key: CallKey, now: Instant) {
+        if let Some(Call { phase: Phase::Calling { expired, cancel: false, .. }, .. }) =
+            self.calls.get_mut(&key)
+        {
+            *expired = true;
+            self.cancel(Early(key), now);
         }
     }
 
@@ -165,7 +196,12 @@ impl Endpoint {
 
     /// Our INVITE came to nothing; after a CANCEL that is what was asked for, however it ended.
     fn not_answered(&mut self, key: CallKey, failure: CallFailure, now: Instant) {
-        let failure = if self.is_dialling(key) { failure } else { CallFailure::Cancelled };
+        let failure = match self.calls.get(&key).map(|call| &call.phase) {
+            Some(Phase::Calling { expired: true, .. }) => CallFailure::TimedOut,
+            Some(Phase::Calling { cancel: true, .. }) => CallFailure::Cancelled,
+            Some(Phase::Calling { emergency: true, .. }) => CallFailure::Emergency,
+            Some(_) | None => failure,
+        };
         self.rejected(key, failure, now);
     }
 
@@ -232,7 +268,7 @@ impl Endpoint {
             // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).
             let bye = dialog.request(Method::Bye, None);
             self.start_in_dialog(bye, hop, Owner::Bye, now);
-            self.rejected(key, CallFailure::Cancelled, now);
+            self.not_answered(key, CallFailure::Cancelled, now);
         }
     }
 }

@@ -174,6 +174,7 @@ impl Endpoint {
         let status = match failure {
             CallFailure::Cancelled => StatusCode::REQUEST_TERMINATED,
             CallFailure::Declined(response) => response.status,
+            CallFailure::Emergency => StatusCode::DECLINE,
             CallFailure::TimedOut => StatusCode::REQUEST_TIMEOUT,
             CallFailure::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
         };

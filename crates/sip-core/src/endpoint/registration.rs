@@ -224,6 +224,14 @@ impl Endpoint {
         self.registrants.get(&id).map(|registrant| &registrant.account.address)
     }
 
+    /// The account that a request is from.
+    pub(super) fn account_by_from(&self, request: &Request) -> Option<AccountId> {
+        let from = request.headers.from_header().ok()?;
+        let from = from.uri.as_sip()?;
+        let is = |one: &Registrant| one.aor().is_some_and(|aor| aor.same_address(from));
+        self.registrants.iter().find(|(_, one)| is(one)).map(|(id, _)| *id)
+    }
+
     /// Our Contact on this flow: as a registrar on its other end sees us.
     pub(super) fn placed(&self, contact: Contact, flow: &Flow) -> Contact {
         let by = self.registrants.values().find(|one| one.is_standing() && one.is_by(flow));
@@ -541,7 +549,7 @@ fn seen_contact(ours: &Option<Uri>, seen: &Option<Uri>) -> Option<Uri> {
 }
 
 /// A proxy as a Route, always a loose one.
-fn loose(proxy: &Uri) -> String {
+pub(super) fn loose(proxy: &Uri) -> String {
     let mut proxy = proxy.clone();
     proxy.params.set("lr", None);
     NameAddr::new(None, proxy).to_string()

@@ -89,7 +89,7 @@ impl Endpoint {
         let Some(client) = self.clients.get(&id) else { return };
         let owner = client.owner.clone();
         let finish = Finish::Response(response, flow);
-        if !self.fail_over(id, &finish, now) {
+        if !self.fail_over(id, &finish, now) && !self.redirect(id, &finish, now) {
             self.finish(id, owner, finish, now);
         }
     }
@@ -160,9 +160,10 @@ impl Endpoint {
             Fired::Done => self.forget_client(id),
             Fired::TimedOut => {
                 let owner = client.owner.clone();
-                let failed_over = self.fail_over(id, &Finish::TimedOut, now);
+                let goes_on = self.fail_over(id, &Finish::TimedOut, now)
+                    || self.redirect(id, &Finish::TimedOut, now);
                 self.forget_client(id);
-                if !failed_over {
+                if !goes_on {
                     self.finish(id, owner, Finish::TimedOut, now);
                 }
             }
@@ -173,9 +174,10 @@ impl Endpoint {
     pub(super) fn client_unsendable(&mut self, id: u64, now: Instant) {
         let Some(client) = self.clients.get(&id) else { return };
         let owner = client.owner.clone();
-        let failed_over = self.fail_over(id, &Finish::Unsendable, now);
+        let goes_on = self.fail_over(id, &Finish::Unsendable, now)
+            || self.redirect(id, &Finish::Unsendable, now);
         self.forget_client(id);
-        if !failed_over {
+        if !goes_on {
             self.finish(id, owner, Finish::Unsendable, now);
         }
     }

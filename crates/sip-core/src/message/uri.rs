@@ -397,7 +397,7 @@ fn same_params(one: &Params, two: &Params) -> bool {
     ours_match && theirs.keys().all(|name| ours.contains_key(name) || !significant(name.as_str()))
 }
 
-pub(super) fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

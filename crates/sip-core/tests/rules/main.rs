@@ -15,6 +15,7 @@ mod guards;
 mod limits;
 mod messages;
 mod notifier;
+mod redirect;
 mod refer;
 mod registration;
 mod reliable;

@@ -303,6 +303,7 @@ impl Script {
             to: NameAddr::new(None, to),
             contact: Self::contact(),
             offer,
+            expires: None,
             headers: Vec::new(),
         };
         let early = self.agent.invite(invite, self.now);

@@ -177,13 +177,14 @@ impl Endpoint {
         }
     }
 
-    /// A challenged SUBSCRIBE went out again.
+    /// A SUBSCRIBE went out again, with credentials or to another address.
     pub(in crate::endpoint) fn subscribe_replaced(&mut self, key: SubscriptionKey, client: u64) {
-        if let Some(Subscription { place: Place::Asked { request, .. }, .. }) =
+        if let Some(Subscription { place: Place::Asked { request, flow, .. }, .. }) =
             self.subscriptions.get_mut(&key)
             && let Some(client) = self.clients.get(&client)
         {
             **request = client.request.clone();
+            *flow = client.flow;
         }
     }
 
