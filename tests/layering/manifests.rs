@@ -38,6 +38,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("iced", &["app"]),
     ("indexmap", &["sip-core", "conference"]),
     ("linkify", &["conference"]),
+    ("memchr", &["sip-core"]),
     ("md-5", &["sip-core"]),
     ("nix", &["media"]),
     ("notify-rust", &["app"]),

@@ -22,6 +22,7 @@ mod via;
 use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr;
 
 use uri::AnyUriPart;
 
@@ -126,7 +127,7 @@ impl Message {
         let (first, lines) = split_first_line(head);
         let (headers, fault) = Headers::parse(head, head.len() - lines.len(), MAX_HEADERS);
         let mut message = Self::parse_start(first, headers)?;
-        let fault = fault.or_else(|| message.headers().fault());
+        let fault = fault.or_else(|| message.headers().doubled());
         let length = match message.headers().content_length() {
             Ok(length) => length,
             Err(_) => return Err(message.refuse(HeaderName("Content-Length"))),
@@ -142,8 +143,14 @@ impl Message {
             None => body,
         };
         message.set_body(Bytes::copy_from_slice(body));
-        message.check()?;
-        Ok(message)
+        let method = match &message {
+            Self::Request(request) => Some(&request.method),
+            Self::Response(_) => None,
+        };
+        match message.headers().unreadable(method) {
+            Some(header) => Err(message.refuse(header)),
+            None => Ok(message),
+        }
     }
 
     fn parse_start(line: &[u8], headers: Headers) -> Result<Self, ParseError> {
@@ -214,50 +221,8 @@ impl Message {
             Self::Request(request) => (&mut request.headers, &mut request.body),
             Self::Response(response) => (&mut response.headers, &mut response.body),
         };
-        headers.remove("Content-Length");
+        headers.remove_length();
         *place = body;
-    }
-
-    /// What every message must have and have once (RFC 3261 §8.1.1, RFC 4475 §3.3.8).
-    fn check(&self) -> Result<(), ParseError> {
-        let headers = self.headers();
-        let fail = |name: &'static str| Err(self.clone().refuse(HeaderName(name)));
-        for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards"] {
-            if headers.get_all(name).count() > 1 {
-                return fail(name);
-            }
-        }
-        if !headers.has_address("From") {
-            return fail("From");
-        }
-        if !headers.has_address("To") {
-            return fail("To");
-        }
-        if headers.call_id().is_none() {
-            return fail("Call-ID");
-        }
-        if !headers.has_vias(MAX_VIAS) {
-            return fail("Via");
-        }
-        match (self, headers.cseq()) {
-            (_, Err(_)) => return fail("CSeq"),
-            (Self::Request(request), Ok(cseq)) if cseq.method != request.method => {
-                return fail("CSeq");
-            }
-            _ => {}
-        }
-        if !headers.has_addresses("Contact") {
-            return fail("Contact");
-        }
-        // A route set that cannot be read is not an empty one: requests would go past the proxies that asked for them.
-        if !headers.has_addresses("Record-Route") {
-            return fail("Record-Route");
-        }
-        let hops = headers.get("Max-Forwards");
-        if hops.is_some_and(|hops| hops.parse::<u32>().is_err()) {
-            return fail("Max-Forwards");
-        }
-        Ok(())
     }
 
     fn refuse(self, header: HeaderName) -> ParseError {
@@ -285,7 +250,7 @@ impl Request {
     /// A response to this request: Via, From, To, Call-ID and CSeq copied (RFC 3261 §8.2.6.2). The tag goes to To where
     /// the request has none.
     pub fn response(&self, status: StatusCode, to_tag: Option<&str>) -> Response {
-        let untagged = self.headers.has_address("To") && self.headers.to_tag().is_none();
+        let untagged = self.headers.to_header().is_ok_and(|to| to.tag().is_none());
         let mut headers = Headers::default();
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             match to_tag.filter(|_| name == "To" && untagged) {
@@ -346,8 +311,8 @@ fn one_line(text: &str) -> String {
 }
 
 fn strip_version(line: &str) -> Option<&str> {
-    let (version, rest) = line.split_once(' ')?;
-    version.eq_ignore_ascii_case("SIP/2.0").then_some(rest)
+    let (version, rest) = line.split_at_checked("SIP/2.0 ".len())?;
+    version.eq_ignore_ascii_case("SIP/2.0 ").then_some(rest)
 }
 
 /// Leading line ends are skipped (RFC 3261 §7.5).
@@ -359,7 +324,7 @@ fn skip_line_ends(bytes: &[u8]) -> &[u8] {
 /// Head without its last line end, and body. Bare LF is taken as a line end.
 fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+    while let Some(at) = memchr(b'\n', &bytes[from..]) {
         let end = from + at;
         match (bytes.get(end + 1), bytes.get(end + 2)) {
             (Some(b'\n'), _) => return Some((&bytes[..end], &bytes[end + 2..])),
@@ -371,7 +336,7 @@ fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn split_first_line(head: &[u8]) -> (&[u8], &[u8]) {
-    let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
+    let end = memchr(b'\n', head).unwrap_or(head.len());
     let rest = head.get(end + 1..).unwrap_or_default();
     (head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]), rest)
 }

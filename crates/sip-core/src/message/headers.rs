@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
+use memchr::memchr;
 
+use super::method::is_token_byte;
 use super::name_addr::NameAddrPart;
 use super::names::Known;
 use super::params::pieces;
 use super::via::ViaPart;
-use super::{CSeq, HeaderName, Method, NameAddr, Params, ParseError, Text, Via};
+use super::{CSeq, HeaderName, MAX_VIAS, Method, NameAddr, Params, ParseError, Text, Via};
 
 /// One header line.
 #[derive(Clone, Debug)]
@@ -108,9 +110,8 @@ impl Headers {
             if headers.lines.len() >= limit {
                 return (headers, fault.or(Some(HeaderName("number of headers"))));
             }
-            match read_line(line, start, is_text) {
-                Ok(header) => headers.lines.push(header),
-                Err(name) => fault = fault.or(Some(HeaderName(name))),
+            if let Err(name) = read_line(line, start, is_text, &mut headers.lines) {
+                fault = fault.or(Some(HeaderName(name)));
             }
         }
         (headers, fault)
@@ -121,10 +122,28 @@ impl Headers {
         &self.head
     }
 
-    /// A singleton that is there twice with different values, or a value that cannot be.
-    pub(super) fn fault(&self) -> Option<HeaderName> {
-        let lengths = self.get_all("Content-Length").count();
-        (lengths > 1).then_some(HeaderName("Content-Length"))
+    /// A header that is there twice and must not be (RFC 4475 §3.3.8, §3.3.9).
+    pub(super) fn doubled(&self) -> Option<HeaderName> {
+        const SINGLE: [Known; 6] = [
+            Known::CONTENT_LENGTH,
+            Known::FROM,
+            Known::TO,
+            Known::CALL_ID,
+            Known::CSEQ,
+            Known::MAX_FORWARDS,
+        ];
+        let (mut seen, mut twice) = (0_u64, 0_u64);
+        for known in self.lines.iter().filter_map(|line| line.known) {
+            twice |= seen & known.bit();
+            seen |= known.bit();
+        }
+        let doubled = SINGLE.iter().find(|known| twice & known.bit() != 0)?;
+        Some(HeaderName(doubled.name()))
+    }
+
+    /// Takes away Content-Length, which is written from the body.
+    pub(super) fn remove_length(&mut self) {
+        self.lines.retain(|line| line.known != Some(Known::CONTENT_LENGTH));
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
@@ -164,7 +183,7 @@ impl Headers {
 
     /// All elements of a list header, over all of its lines.
     pub fn list(&self, name: &str) -> Vec<&str> {
-        self.elements(name).map(|(_, element)| element).collect()
+        self.split(self.all(name)).map(|(_, element)| element).collect()
     }
 
     /// Adds a line at the end. Line ends in the value become spaces.
@@ -217,8 +236,8 @@ impl Headers {
 
     /// Takes away the first element of Via, and empty ones before it.
     pub(crate) fn pop_via(&mut self) {
-        let via = Known::find("Via");
-        while let Some(place) = self.lines.iter().position(|line| line.known == via) {
+        let is_via = |line: &Header| line.known == Some(Known::VIA);
+        while let Some(place) = self.lines.iter().position(is_via) {
             let (found, rest) = behind_first(self.value_of(&self.lines[place]));
             match rest.map(|rest| header("Via", rest)) {
                 Some(rest) => self.lines[place] = rest,
@@ -245,6 +264,11 @@ impl Headers {
             at += 1;
             keep(at - 1, is_named(&head, line, wanted, name))
         });
+    }
+
+    fn known(&self, known: Known) -> Option<&str> {
+        let line = self.lines.iter().find(|line| line.known == Some(known))?;
+        Some(self.value_of(line))
     }
 
     fn find(&self, name: &str) -> Option<&Header> {
@@ -286,117 +310,138 @@ impl Headers {
         }
     }
 
-    fn elements<'a, 'n>(
+    /// The elements of the list that these lines are.
+    fn split<'a>(
         &'a self,
-        name: &'n str,
-    ) -> impl Iterator<Item = (&'a Header, &'a str)> + use<'a, 'n> {
-        let lines = self.all(name);
+        lines: impl Iterator<Item = &'a Header>,
+    ) -> impl Iterator<Item = (&'a Header, &'a str)> {
         let elements = lines.flat_map(|line| {
-            pieces(self.value_of(line), b',').map(move |element| (line, element.trim()))
+            pieces(self.value_of(line), b',').map(move |element| (line, element.trim_ascii()))
         });
         elements.filter(|(_, element)| !element.is_empty())
     }
 
-    fn address(&self, name: &'static str) -> Result<NameAddr, ParseError> {
-        let line = self.find(name).ok_or(ParseError::Value(name))?;
+    fn elements(&self, known: Known) -> impl Iterator<Item = (&Header, &str)> {
+        self.split(self.lines.iter().filter(move |line| line.known == Some(known)))
+    }
+
+    fn address(&self, known: Known) -> Result<NameAddr, ParseError> {
+        let line = self.lines.iter().find(|line| line.known == Some(known));
+        let line = line.ok_or(ParseError::Value(known.name()))?;
         NameAddr::within(self.whole(line), self.value_of(line))
     }
 
-    fn addresses(&self, name: &str) -> Result<Vec<NameAddr>, ParseError> {
-        let list = self.elements(name).filter(|(_, element)| *element != "*");
+    fn addresses(&self, known: Known) -> Result<Vec<NameAddr>, ParseError> {
+        let list = self.elements(known).filter(|(_, element)| *element != "*");
         list.map(|(line, element)| NameAddr::within(self.whole(line), element)).collect()
     }
 
-    /// Whether an address, or each of a list, can be read.
-    pub(super) fn has_address(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| NameAddrPart::parse(value).is_ok())
+    /// The first of From, To, Call-ID, Via, CSeq, Contact, Record-Route and Max-Forwards that is needed and missing, or
+    /// cannot be read. `method`: the request's, which CSeq must have too.
+    pub(super) fn unreadable(&self, method: Option<&Method>) -> Option<HeaderName> {
+        let is_address = |known| self.known(known).is_some_and(|v| NameAddrPart::parse(v).is_ok());
+        let are_addresses = |known| {
+            let mut list = self.elements(known).filter(|(_, element)| *element != "*");
+            list.all(|(_, element)| NameAddrPart::parse(element).is_ok())
+        };
+        let is_cseq = |seq: CSeq| method.is_none_or(|method| *method == seq.method);
+        let fault = match () {
+            () if !is_address(Known::FROM) => Known::FROM,
+            () if !is_address(Known::TO) => Known::TO,
+            () if self.call_id().is_none() => Known::CALL_ID,
+            () if !self.has_vias() => Known::VIA,
+            () if !self.cseq().is_ok_and(is_cseq) => Known::CSEQ,
+            () if !are_addresses(Known::CONTACT) => Known::CONTACT,
+            // A route set that cannot be read is not an empty one: requests would go past the proxies that asked for
+            // them.
+            () if !are_addresses(Known::RECORD_ROUTE) => Known::RECORD_ROUTE,
+            () if self.known(Known::MAX_FORWARDS).is_some_and(|v| v.parse::<u32>().is_err()) => {
+                Known::MAX_FORWARDS
+            }
+            () => return None,
+        };
+        Some(HeaderName(fault.name()))
     }
 
-    /// Whether a list of addresses can be read.
-    pub(super) fn has_addresses(&self, name: &str) -> bool {
-        let mut list = self.elements(name).filter(|(_, element)| *element != "*");
-        list.all(|(_, element)| NameAddrPart::parse(element).is_ok())
-    }
-
-    /// Whether each of at most so many values of Via can be read, and there is one.
-    pub(super) fn has_vias(&self, most: usize) -> bool {
+    /// Whether each of at most [`MAX_VIAS`] values of Via can be read, and there is one.
+    fn has_vias(&self) -> bool {
         let mut count = 0;
-        let good = self.elements("Via").all(|(_, element)| {
+        let good = self.elements(Known::VIA).all(|(_, element)| {
             count += 1;
-            count <= most && ViaPart::parse(element).is_ok()
+            count <= MAX_VIAS && ViaPart::parse(element).is_ok()
         });
         good && count > 0
     }
 
     /// From.
     pub fn from_header(&self) -> Result<NameAddr, ParseError> {
-        self.address("From")
+        self.address(Known::FROM)
     }
 
     /// To.
     pub fn to_header(&self) -> Result<NameAddr, ParseError> {
-        self.address("To")
+        self.address(Known::TO)
     }
 
     /// The tag of To, where it has one.
     pub fn to_tag(&self) -> Option<&str> {
-        NameAddrPart::parse(self.get("To")?).ok()?.tag()
+        NameAddrPart::parse(self.known(Known::TO)?).ok()?.tag()
     }
 
     /// The tag of From, where it has one.
     pub fn from_tag(&self) -> Option<&str> {
-        NameAddrPart::parse(self.get("From")?).ok()?.tag()
+        NameAddrPart::parse(self.known(Known::FROM)?).ok()?.tag()
     }
 
     /// How many values Via has.
     pub fn via_count(&self) -> usize {
-        self.elements("Via").count()
+        self.elements(Known::VIA).count()
     }
 
     /// All values of Via, top first.
     pub fn vias(&self) -> Result<Vec<Via>, ParseError> {
-        self.elements("Via").map(|(line, one)| Via::within(self.whole(line), one)).collect()
+        self.elements(Known::VIA).map(|(line, one)| Via::within(self.whole(line), one)).collect()
     }
 
     /// The top value of Via.
     pub fn top_via(&self) -> Result<Via, ParseError> {
-        let (line, first) = self.elements("Via").next().ok_or(ParseError::Value("Via"))?;
+        let (line, first) = self.elements(Known::VIA).next().ok_or(ParseError::Value("Via"))?;
         Via::within(self.whole(line), first)
     }
 
     /// CSeq.
     pub fn cseq(&self) -> Result<CSeq, ParseError> {
-        CSeq::parse(self.get("CSeq").ok_or(ParseError::Value("CSeq"))?)
+        CSeq::parse(self.known(Known::CSEQ).ok_or(ParseError::Value("CSeq"))?)
     }
 
     /// Call-ID.
     pub fn call_id(&self) -> Option<&str> {
-        self.get("Call-ID").filter(|id| !id.is_empty())
+        self.known(Known::CALL_ID).filter(|id| !id.is_empty())
     }
 
     /// All values of Contact; `*` gives none.
     pub fn contacts(&self) -> Result<Vec<NameAddr>, ParseError> {
-        self.addresses("Contact")
+        self.addresses(Known::CONTACT)
     }
 
     /// Route.
     pub fn routes(&self) -> Result<Vec<NameAddr>, ParseError> {
-        self.addresses("Route")
+        self.addresses(Known::ROUTE)
     }
 
     /// Record-Route.
     pub fn record_routes(&self) -> Result<Vec<NameAddr>, ParseError> {
-        self.addresses("Record-Route")
+        self.addresses(Known::RECORD_ROUTE)
     }
 
     /// Max-Forwards.
     pub fn max_forwards(&self) -> Option<u32> {
-        self.get("Max-Forwards")?.parse().ok()
+        self.known(Known::MAX_FORWARDS)?.parse().ok()
     }
 
     /// Content-Length, where there is one.
     pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
-        self.get("Content-Length").map(length).transpose()
+        self.known(Known::CONTENT_LENGTH).map(length).transpose()
     }
 
     /// Content-Type.
@@ -496,23 +541,32 @@ fn behind_first(list: &str) -> (bool, Option<&str>) {
     (found, rest.filter(|rest| found && !rest.is_empty()))
 }
 
-/// A line that begins at `start` of a head; the error says what is wrong with it.
-fn read_line(line: &[u8], start: usize, is_text: bool) -> Result<Header, &'static str> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or("header line")?;
+/// Adds a line that begins at `start` of a head; the error says what is wrong with it.
+fn read_line(
+    line: &[u8],
+    start: usize,
+    is_text: bool,
+    lines: &mut Vec<Header>,
+) -> Result<(), &'static str> {
+    let end = line.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(line.len());
+    let colon = match line.get(end) {
+        Some(b':') => end,
+        _ => memchr(b':', line).ok_or("header line")?,
+    };
     let name = line[..colon].trim_ascii();
-    if name.is_empty() || !name.iter().all(|byte| super::method::is_token_byte(*byte)) {
+    if name.is_empty() || (end < colon && !name.iter().all(|byte| is_token_byte(*byte))) {
         return Err("header name");
     }
     let value = line[colon + 1..].trim_ascii();
-    let text = std::str::from_utf8(name).unwrap_or_default();
-    let known = Known::find(text);
-    let folded = value.contains(&b'\n');
+    let known = Known::read(name);
+    let folded = memchr(b'\n', value).is_some();
     let at = |part: &[u8]| {
         let from = start + part.as_ptr() as usize - line.as_ptr() as usize;
         Some((u32::try_from(from).ok()?, u32::try_from(from + part.len()).ok()?))
     };
     if let (true, false, Some(name), Some(value)) = (is_text, folded, at(name), at(value)) {
-        return Ok(Header { known, place: Place::Read { name, value } });
+        lines.push(Header { known, place: Place::Read { name, value } });
+        return Ok(());
     }
     let value = if folded { unfold(value) } else { value.to_vec() };
     let (value, raw) = match String::from_utf8(value) {
@@ -522,8 +576,10 @@ fn read_line(line: &[u8], start: usize, is_text: bool) -> Result<Header, &'stati
             (String::from_utf8_lossy(&raw).into_owned(), Some(raw))
         }
     };
-    let own = Own { name: text.into(), value: value.into(), raw };
-    Ok(Header { known, place: Place::Own(Box::new(own)) })
+    let name = std::str::from_utf8(name).unwrap_or_default();
+    let own = Own { name: name.into(), value: value.into(), raw };
+    lines.push(Header { known, place: Place::Own(Box::new(own)) });
+    Ok(())
 }
 
 fn slice(head: &str, range: (u32, u32)) -> &str {
@@ -558,8 +614,7 @@ pub(super) fn length_in(head: &[u8]) -> Result<Option<usize>, ParseError> {
         let (line, next) = next_line(rest);
         rest = next;
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let name = std::str::from_utf8(line[..colon].trim_ascii()).unwrap_or_default();
-        if Known::find(name) == Some(Known::CONTENT_LENGTH) {
+        if Known::read(line[..colon].trim_ascii()) == Some(Known::CONTENT_LENGTH) {
             let value = unfold(&line[colon + 1..]);
             return length(std::str::from_utf8(&value).unwrap_or_default()).map(Some);
         }
@@ -579,7 +634,7 @@ fn seconds(value: &str) -> Option<Duration> {
 fn next_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut end = 0;
     loop {
-        let newline = bytes[end..].iter().position(|byte| *byte == b'\n').map(|at| end + at);
+        let newline = memchr(b'\n', &bytes[end..]).map(|at| end + at);
         let Some(newline) = newline else { return (bytes, &[]) };
         if !matches!(bytes.get(newline + 1), Some(b' ' | b'\t')) {
             let line = &bytes[..newline];

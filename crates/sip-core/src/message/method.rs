@@ -30,21 +30,21 @@ impl Method {
     /// Reads a token; `None` where it is none.
     pub fn parse(text: &str) -> Option<Self> {
         // rsip reads methods in any case; RFC 3261 §7.1 has them case-sensitive.
-        let known = match text {
-            "ACK" => rsip::Method::Ack,
-            "BYE" => rsip::Method::Bye,
-            "CANCEL" => rsip::Method::Cancel,
-            "INFO" => rsip::Method::Info,
-            "INVITE" => rsip::Method::Invite,
-            "MESSAGE" => rsip::Method::Message,
-            "NOTIFY" => rsip::Method::Notify,
-            "OPTIONS" => rsip::Method::Options,
-            "PRACK" => rsip::Method::PRack,
-            "PUBLISH" => rsip::Method::Publish,
-            "REFER" => rsip::Method::Refer,
-            "REGISTER" => rsip::Method::Register,
-            "SUBSCRIBE" => rsip::Method::Subscribe,
-            "UPDATE" => rsip::Method::Update,
+        let known = match text.as_bytes() {
+            b"ACK" => rsip::Method::Ack,
+            b"BYE" => rsip::Method::Bye,
+            b"CANCEL" => rsip::Method::Cancel,
+            b"INFO" => rsip::Method::Info,
+            b"INVITE" => rsip::Method::Invite,
+            b"MESSAGE" => rsip::Method::Message,
+            b"NOTIFY" => rsip::Method::Notify,
+            b"OPTIONS" => rsip::Method::Options,
+            b"PRACK" => rsip::Method::PRack,
+            b"PUBLISH" => rsip::Method::Publish,
+            b"REFER" => rsip::Method::Refer,
+            b"REGISTER" => rsip::Method::Register,
+            b"SUBSCRIBE" => rsip::Method::Subscribe,
+            b"UPDATE" => rsip::Method::Update,
             _ => {
                 let token = !text.is_empty() && text.bytes().all(is_token_byte);
                 return token.then(|| Self::Other(text.into()));
@@ -114,16 +114,15 @@ pub struct CSeq {
 impl CSeq {
     /// Reads the value of the header.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut parts = text.split_ascii_whitespace();
-        let (Some(number), Some(method), None) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(ParseError::Value("CSeq"));
-        };
-        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        let number = number.parse().ok().filter(|_| digits).ok_or(ParseError::Value("CSeq"))?;
-        if number > i32::MAX as u32 {
-            return Err(ParseError::Value("CSeq"));
-        }
-        Ok(Self { number, method: Method::parse(method).ok_or(ParseError::Value("CSeq"))? })
+        Self::read(text).ok_or(ParseError::Value("CSeq"))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim_ascii();
+        let (number, method) = text.split_at(text.bytes().position(|b| !b.is_ascii_digit())?);
+        let method = method.strip_prefix(|c: char| c.is_ascii_whitespace())?.trim_ascii_start();
+        let number = number.parse().ok().filter(|number| *number <= i32::MAX as u32)?;
+        Some(Self { number, method: Method::parse(method)? })
     }
 }
 
@@ -134,9 +133,22 @@ impl fmt::Display for CSeq {
 }
 
 /// A byte of a token (RFC 3261 §25.1).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
 }
+
+/// Looked up, not compared: each byte of each name is asked for.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        let byte = at as u8;
+        table[at] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

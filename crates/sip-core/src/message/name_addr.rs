@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::params::pieces;
+use memchr::memchr;
+
+use super::params::{cut, pieces};
 use super::uri::AnyUriPart;
 use super::{AnyUri, Params, ParseError, Text};
 
@@ -66,24 +68,25 @@ pub(super) struct NameAddrPart<'a> {
 
 impl<'a> NameAddrPart<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
-        let text = text.trim();
+        let text = text.trim_ascii();
         let Some((display, rest)) = split_display(text)? else {
             // Without angle brackets parameters belong to the header (RFC 3261 §20).
-            let (uri, params) = text.split_once(';').unwrap_or((text, ""));
-            if uri.contains(['?', ',']) {
+            let (uri, params) = cut(text, b';');
+            if uri.bytes().any(|byte| matches!(byte, b'?' | b',')) {
                 return Err(ParseError::Value("address"));
             }
-            let uri = AnyUriPart::parse(uri.trim())?;
+            let uri = AnyUriPart::parse(uri.trim_ascii_end())?;
+            let params = params.unwrap_or_default();
             Params::check(params)?;
             return Ok(Self { display: None, uri, params });
         };
-        let (uri, params) = rest.split_once('>').ok_or(ParseError::Value("address"))?;
-        let params = params.trim();
+        let end = memchr(b'>', rest.as_bytes()).ok_or(ParseError::Value("address"))?;
+        let (uri, params) = (&rest[..end], rest[end + 1..].trim_ascii_start());
         if !params.is_empty() && !params.starts_with(';') {
             return Err(ParseError::Value("address"));
         }
         Params::check(params)?;
-        Ok(Self { display, uri: AnyUriPart::parse(uri.trim())?, params })
+        Ok(Self { display, uri: AnyUriPart::parse(uri.trim_ascii())?, params })
     }
 
     /// The tag parameter.
@@ -108,16 +111,16 @@ type Split<'a> = (Option<Cow<'a, str>>, &'a str);
 fn split_display(text: &str) -> Result<Option<Split<'_>>, ParseError> {
     if let Some(quoted) = text.strip_prefix('"') {
         let (name, rest) = split_quoted(quoted).ok_or(ParseError::Value("quoted name"))?;
-        let rest = rest.trim_start().strip_prefix('<').ok_or(ParseError::Value("address"))?;
+        let rest = rest.trim_ascii_start().strip_prefix('<').ok_or(ParseError::Value("address"))?;
         return Ok(Some((Some(name).filter(|name| !name.is_empty()), rest)));
     }
     // A quote before it makes the bracket part of a parameter: `sip:a@b;+sip.instance="<urn:uuid:...>"`.
-    let split = text.split_once('<').filter(|(name, _)| !name.contains('"'));
-    let Some((name, rest)) = split else { return Ok(None) };
-    let name = name.trim();
+    let first = text.bytes().position(|byte| matches!(byte, b'<' | b'"'));
+    let Some(first) = first.filter(|at| text[*at..].starts_with('<')) else { return Ok(None) };
+    let (name, rest) = (text[..first].trim_ascii_end(), &text[first + 1..]);
     // Unquoted it is a row of tokens (RFC 3261 §25.1). Other signs that phones leave unquoted are let pass, where they
     // cannot be taken for something else.
-    if name.contains([',', ';', ':', '@', '>', '=']) {
+    if name.bytes().any(|byte| matches!(byte, b',' | b';' | b':' | b'@' | b'>' | b'=')) {
         return Err(ParseError::Value("display name"));
     }
     Ok(Some(((!name.is_empty()).then_some(Cow::Borrowed(name)), rest)))
@@ -125,7 +128,7 @@ fn split_display(text: &str) -> Result<Option<Split<'_>>, ParseError> {
 
 /// What stands before the closing quote, its escapes undone, and what stands behind it.
 fn split_quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let plain = text.find(['"', '\\'])?;
+    let plain = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
     if text[plain..].starts_with('"') {
         return Some((Cow::Borrowed(&text[..plain]), &text[plain + 1..]));
     }

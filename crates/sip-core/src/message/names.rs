@@ -5,16 +5,46 @@
 pub(super) struct Known(u8);
 
 impl Known {
-    pub(super) const CONTENT_LENGTH: Self = Self(6);
+    pub(super) const CALL_ID: Self = Self::of("Call-ID");
+    pub(super) const CONTACT: Self = Self::of("Contact");
+    pub(super) const CONTENT_LENGTH: Self = Self::of("Content-Length");
+    pub(super) const CSEQ: Self = Self::of("CSeq");
+    pub(super) const FROM: Self = Self::of("From");
+    pub(super) const MAX_FORWARDS: Self = Self::of("Max-Forwards");
+    pub(super) const RECORD_ROUTE: Self = Self::of("Record-Route");
+    pub(super) const ROUTE: Self = Self::of("Route");
+    pub(super) const TO: Self = Self::of("To");
+    pub(super) const VIA: Self = Self::of("Via");
 
     /// `None` for a name that is not in the table.
     pub(super) fn find(name: &str) -> Option<Self> {
-        let name = if let [byte] = name.as_bytes() { expand(*byte)? } else { name };
-        let first = name.as_bytes().first()?.to_ascii_lowercase();
-        let range = STARTS[usize::from(first.checked_sub(b'a').filter(|at| *at < 26)?)];
-        let (from, to) = (usize::from(range.0), usize::from(range.1));
-        let place = NAMES[from..to].iter().position(|known| known.eq_ignore_ascii_case(name))?;
-        u8::try_from(from + place).ok().map(Self)
+        Self::read(name.as_bytes())
+    }
+
+    /// The same for what was just read.
+    pub(super) fn read(name: &[u8]) -> Option<Self> {
+        let name = match name {
+            [byte] => expand(*byte)?.as_bytes(),
+            name => name,
+        };
+        let at = PLACES[slot(name, FACTOR)?];
+        let known = NAMES.get(usize::from(at))?;
+        let same = known.as_bytes() == name || known.as_bytes().eq_ignore_ascii_case(name);
+        same.then_some(Self(at))
+    }
+
+    /// For the constants: a name that is not in the table does not compile.
+    const fn of(name: &str) -> Self {
+        let mut at = 0;
+        while !NAMES[at].eq_ignore_ascii_case(name) {
+            at += 1;
+        }
+        Self(at as u8)
+    }
+
+    /// For sets of them.
+    pub(super) const fn bit(self) -> u64 {
+        1 << self.0
     }
 
     /// As the RFCs write it.
@@ -22,6 +52,9 @@ impl Known {
         NAMES[usize::from(self.0)]
     }
 }
+
+/// A set of them is 64 bits.
+const _: () = assert!(NAMES.len() <= 64);
 
 /// Compact names (RFC 3261 §7.3.3 and the RFCs of each).
 fn expand(byte: u8) -> Option<&'static str> {
@@ -45,24 +78,44 @@ fn expand(byte: u8) -> Option<&'static str> {
     })
 }
 
-/// Where the names of each first letter stand in `NAMES`.
-const STARTS: [(u8, u8); 26] = starts();
-
-const fn starts() -> [(u8, u8); 26] {
-    let mut out = [(0, 0); 26];
-    let mut at = 0;
-    while at < NAMES.len() {
-        let letter = (NAMES[at].as_bytes()[0].to_ascii_lowercase() - b'a') as usize;
-        if out[letter].1 == 0 {
-            out[letter].0 = at as u8;
-        }
-        out[letter].1 = at as u8 + 1;
-        at += 1;
-    }
-    out
+/// Where a name is looked for in `PLACES`: first and last letter and length tell nearly all of them apart, and the factor
+/// those that they do not.
+const fn slot(name: &[u8], factor: usize) -> Option<usize> {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return None };
+    let (first, last) = ((*first | 0x20) as usize, (*last | 0x20) as usize);
+    Some((first * factor + last * 7 + name.len()) % SLOTS)
 }
 
-/// By first letter.
+const SLOTS: usize = 512;
+
+/// The place in `NAMES` of the name of each slot; where there is none, past the end.
+const PLACES: [u8; SLOTS] = match places(FACTOR) {
+    Some(places) => places,
+    None => panic!("two names share a slot"),
+};
+
+/// The first that gives each name a slot of its own.
+const FACTOR: usize = {
+    let mut factor = 1;
+    while places(factor).is_none() {
+        factor += 1;
+    }
+    factor
+};
+
+const fn places(factor: usize) -> Option<[u8; SLOTS]> {
+    let mut places = [u8::MAX; SLOTS];
+    let mut at = 0;
+    while at < NAMES.len() {
+        match slot(NAMES[at].as_bytes(), factor) {
+            Some(slot) if places[slot] == u8::MAX => places[slot] = at as u8,
+            Some(_) | None => return None,
+        }
+        at += 1;
+    }
+    Some(places)
+}
+
 const NAMES: [&str; 40] = [
     "Accept",
     "Allow",

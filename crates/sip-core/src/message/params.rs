@@ -21,6 +21,14 @@ impl Params {
 
     /// Whether they can be read.
     pub(super) fn check(text: &str) -> Result<(), ParseError> {
+        match plain_names(text) {
+            Some(true) => Ok(()),
+            Some(false) => Err(ParseError::Value("parameter")),
+            None => Self::check_quoted(text),
+        }
+    }
+
+    fn check_quoted(text: &str) -> Result<(), ParseError> {
         for piece in pieces(text, b';') {
             let Some((name, value)) = piece.split_once('=') else { continue };
             let value = value.trim();
@@ -35,7 +43,10 @@ impl Params {
 
     /// Those of a checked part of a text.
     pub(super) fn within(whole: &Arc<str>, part: &str) -> Self {
-        let part = part.trim();
+        if part.is_empty() {
+            return Self(None);
+        }
+        let part = part.trim_ascii();
         Self((!part.is_empty()).then(|| Text::within(whole, part)))
     }
 
@@ -151,11 +162,63 @@ impl fmt::Display for Params {
 
 /// Names and raw values of a checked text.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let pieces = pieces(text, b';').map(str::trim).filter(|piece| !piece.is_empty());
-    pieces.map(|piece| match piece.split_once('=') {
-        Some((name, value)) => (name.trim(), Some(value.trim())),
-        None => (piece, None),
+    let pieces = pieces(text, b';').map(str::trim_ascii).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| match cut(piece, b'=') {
+        (name, Some(value)) => (name.trim_ascii_end(), Some(value.trim_ascii_start())),
+        (name, None) => (name, None),
     })
+}
+
+/// What stands before the first of a byte of ASCII, and what behind it, where it is there.
+pub(super) fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == at) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
+}
+
+/// What a byte is to a row of parameters.
+#[derive(Clone, Copy)]
+enum Part {
+    Named,
+    Space,
+    Next,
+    Value,
+    Hides,
+}
+
+const PARTS: [Part; 256] = {
+    let mut table = [Part::Named; 256];
+    let mut at = 0;
+    while at < table.len() {
+        table[at] = match at as u8 {
+            b'"' | b'<' | b'>' => Part::Hides,
+            b';' => Part::Next,
+            b'=' => Part::Value,
+            byte if byte.is_ascii_whitespace() => Part::Space,
+            _ => Part::Named,
+        };
+        at += 1;
+    }
+    table
+};
+
+/// Whether each value has a name, read in one pass; `None` where a quote or a bracket asks for more than that.
+fn plain_names(text: &str) -> Option<bool> {
+    let (mut is_named, mut good) = (false, true);
+    for byte in text.bytes() {
+        match PARTS[usize::from(byte)] {
+            Part::Named => is_named = true,
+            Part::Space => {}
+            Part::Next => is_named = false,
+            Part::Value => {
+                good &= is_named;
+                is_named = true;
+            }
+            Part::Hides => return None,
+        }
+    }
+    Some(good)
 }
 
 /// Pieces between separators that stand outside of quotes and angle brackets.
@@ -184,20 +247,36 @@ fn is_open(text: &str) -> bool {
 
 /// The place of the separator; without one, whether the text ends within quotes or brackets.
 fn scan(text: &str, separator: Option<u8>) -> Result<usize, bool> {
-    let (mut quoted, mut escaped, mut angle) = (false, false, 0_u32);
-    for (at, byte) in text.bytes().enumerate() {
+    let (mut quoted, mut angle) = (false, 0_u32);
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at).copied() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
+            byte if !MARKS[usize::from(byte)] => {}
+            // What is escaped is passed over.
+            b'\\' if quoted => at += 1,
             b'"' => quoted = !quoted,
             b'<' if !quoted => angle += 1,
             b'>' if !quoted => angle = angle.saturating_sub(1),
             byte if Some(byte) == separator && !quoted && angle == 0 => return Ok(at),
             _ => {}
         }
+        at += 1;
     }
     Err(quoted || angle > 0)
 }
+
+/// The bytes that separate, and those that hide separators.
+const MARKS: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b",;\"<>\\";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

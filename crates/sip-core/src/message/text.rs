@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Text that costs no memory to cut out of a message or to clone: a range of something shared. It reads as a `str`.
 #[derive(Clone, Default)]
 pub struct Text {
-    whole: Arc<str>,
+    /// `None` where it is empty: most addresses have parts that they do without.
+    whole: Option<Arc<str>>,
     start: u32,
     end: u32,
 }
@@ -18,24 +19,25 @@ pub struct Text {
 impl Text {
     /// The part of `whole` that `part`, a slice of it, is; a copy where it is no slice of it.
     pub(super) fn within(whole: &Arc<str>, part: &str) -> Self {
-        let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize);
-        let range = start.map(|start| (start, start + part.len()));
-        match range.filter(|(start, end)| whole.get(*start..*end).is_some()) {
-            Some((start, end)) if end <= u32::MAX as usize => {
-                Self { whole: Arc::clone(whole), start: start as u32, end: end as u32 }
-            }
-            _ => part.into(),
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let end = start.wrapping_add(part.len());
+        if start <= end && end <= u32::MAX as usize && whole.get(start..end).is_some() {
+            let whole = (!part.is_empty()).then(|| Arc::clone(whole));
+            return Self { whole, start: start as u32, end: end as u32 };
         }
+        part.into()
     }
 
     /// As a `str`.
     pub fn as_str(&self) -> &str {
-        self.whole.get(self.start as usize..self.end as usize).unwrap_or_default()
+        let whole = self.whole.as_deref().unwrap_or_default();
+        whole.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// What it is a part of.
     pub(super) fn whole(&self) -> &Arc<str> {
-        &self.whole
+        static EMPTY: LazyLock<Arc<str>> = LazyLock::new(Arc::default);
+        self.whole.as_ref().unwrap_or(&EMPTY)
     }
 
     /// Makes it empty.
@@ -68,7 +70,7 @@ impl From<&str> for Text {
     /// A copy; of more than 4 GiB its first part, which no message can hold.
     fn from(text: &str) -> Self {
         let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        Self { whole: text.into(), start: 0, end }
+        Self { whole: (end > 0).then(|| text.into()), start: 0, end }
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::params::cut;
 use super::{Params, ParseError, Text};
 
 /// `sip` or `sips`.
@@ -90,14 +91,17 @@ impl<'a> HostPart<'a> {
             let inner = inner.strip_suffix(']').ok_or(fault)?;
             return inner.parse().map(Self::V6).map_err(|_| ParseError::Value("IPv6 address"));
         }
+        if text.bytes().all(is_name_byte) { Self::of_name_bytes(text) } else { Err(fault) }
+    }
+
+    fn of_name_bytes(text: &'a str) -> Result<Self, ParseError> {
         if text.as_bytes().first().is_some_and(u8::is_ascii_digit)
             && let Ok(address) = text.parse()
         {
             return Ok(Self::V4(address));
         }
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        if text.is_empty() || text.len() > 255 || !text.bytes().all(good) {
-            return Err(fault);
+        if text.is_empty() || text.len() > 255 {
+            return Err(ParseError::Value("host"));
         }
         Ok(Self::Name(text))
     }
@@ -113,24 +117,41 @@ impl<'a> HostPart<'a> {
 
 /// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
 pub(super) fn parse_host_port(text: &str) -> Result<(HostPart<'_>, Option<u16>), ParseError> {
-    let (host, port) = if text.starts_with('[') {
+    let (host, rest) = if text.starts_with('[') {
         let end = text.find(']').ok_or(ParseError::Value("IPv6 address"))?;
-        (&text[..=end], text[end + 1..].trim_start())
+        (HostPart::parse(&text[..=end])?, &text[end + 1..])
     } else {
-        text.split_at(text.find(':').unwrap_or(text.len()))
+        let end = text.bytes().position(|byte| !is_name_byte(byte)).unwrap_or(text.len());
+        (HostPart::of_name_bytes(&text[..end])?, &text[end..])
     };
-    let port = match port.strip_prefix(':') {
+    let port = match rest.trim_ascii_start().strip_prefix(':') {
         Some(port) => {
-            let port = port.trim();
+            let port = port.trim_ascii();
             let digits = port.bytes().all(|byte| byte.is_ascii_digit());
             let number = port.parse().ok().filter(|_| digits);
             Some(number.ok_or(ParseError::Value("port"))?)
         }
-        None if port.is_empty() => None,
+        None if rest.trim_ascii_start().is_empty() => None,
         None => return Err(ParseError::Value("host")),
     };
-    Ok((HostPart::parse(host.trim_end())?, port))
+    Ok((host, port))
 }
+
+fn is_name_byte(byte: u8) -> bool {
+    NAME[usize::from(byte)]
+}
+
+/// The bytes of a host name; the underscore is none, and is met.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < table.len() {
+        let byte = at as u8;
+        table[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        at += 1;
+    }
+    table
+};
 
 /// A SIP or SIPS URI.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -239,6 +260,76 @@ impl fmt::Display for Uri {
     }
 }
 
+/// Where the signs stand that divide what is behind the scheme. The user part may hold ; and ? (RFC 4475 §3.1.1.9): the
+/// last @ decides.
+#[derive(Default)]
+struct Marks {
+    first_at: Option<usize>,
+    last_at: Option<usize>,
+    colon: Option<usize>,
+    /// The first behind the last @ and before the question mark.
+    semicolon: Option<usize>,
+    /// The first behind the last @.
+    question: Option<usize>,
+}
+
+impl Marks {
+    /// `None` where there is a byte that no SIP URI has.
+    fn find(text: &str) -> Option<Self> {
+        let mut marks = Self::default();
+        for (place, byte) in text.bytes().enumerate() {
+            if !MARKS[usize::from(byte)] {
+                continue;
+            }
+            match byte {
+                b'@' => {
+                    marks.first_at.get_or_insert(place);
+                    marks.last_at = Some(place);
+                    (marks.semicolon, marks.question) = (None, None);
+                }
+                b':' => marks.colon = marks.colon.or(Some(place)),
+                b';' if marks.question.is_none() => {
+                    marks.semicolon = marks.semicolon.or(Some(place));
+                }
+                b';' => {}
+                b'?' => marks.question = marks.question.or(Some(place)),
+                _ => return None,
+            }
+        }
+        Some(marks)
+    }
+
+    /// Where the user part ends, where there is one: at its password or at the @.
+    fn user_end(&self) -> Option<usize> {
+        let at = self.last_at?;
+        Some(self.colon.filter(|colon| *colon < at).unwrap_or(at))
+    }
+}
+
+const MARKS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < table.len() {
+        let byte = at as u8;
+        table[at] = matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')
+            || matches!(byte, b'@' | b':' | b';' | b'?');
+        at += 1;
+    }
+    table
+};
+
+/// Scheme and rest of a text that begins with one of SIP's.
+fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().take(5).position(|byte| *byte == b':')?;
+    let scheme = match colon {
+        3 if bytes[..3].eq_ignore_ascii_case(b"sip") => Scheme::Sip,
+        4 if bytes[..4].eq_ignore_ascii_case(b"sips") => Scheme::Sips,
+        _ => return None,
+    };
+    Some((scheme, &text[colon + 1..]))
+}
+
 /// A SIP or SIPS URI within a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UriPart<'a> {
@@ -253,35 +344,32 @@ pub(super) struct UriPart<'a> {
 
 impl<'a> UriPart<'a> {
     fn parse(text: &'a str) -> Result<Self, ParseError> {
-        let fault = ParseError::Value("SIP URI");
-        let (scheme, rest) = text.split_once(':').ok_or(fault)?;
-        let scheme = match scheme {
-            _ if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
-            _ if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
-            _ => return Err(ParseError::Value("SIP scheme")),
-        };
-        if rest.bytes().any(|byte| byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f)) {
-            return Err(ParseError::Value("SIP URI"));
-        }
-        // The user part may hold ; and ? (RFC 4475 §3.1.1.9): the @ decides.
-        let (userinfo, rest) = match rest.rfind('@') {
-            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
-            None => (None, rest),
-        };
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (address, params) = rest.split_once(';').unwrap_or((rest, ""));
-        let (host, port) = parse_host_port(address)?;
-        let (user, password) = match userinfo.map(|info| info.split_once(':').unwrap_or((info, "")))
-        {
-            Some((user, _)) if user.is_empty() || user.contains('@') => {
+        let (scheme, rest) = split_scheme(text).ok_or_else(|| match cut(text, b':') {
+            (_, Some(_)) => ParseError::Value("SIP scheme"),
+            (_, None) => ParseError::Value("SIP URI"),
+        })?;
+        Self::parse_rest(scheme, rest)
+    }
+
+    fn parse_rest(scheme: Scheme, rest: &'a str) -> Result<Self, ParseError> {
+        let marks = Marks::find(rest).ok_or(ParseError::Value("SIP URI"))?;
+        let (user, password) = match marks.user_end() {
+            Some(end) if end == 0 || marks.first_at.is_some_and(|at| at < end) => {
                 return Err(ParseError::Value("user part"));
             }
-            Some((user, password)) => {
-                let given = userinfo.is_some_and(|info| info.len() > user.len());
-                (Some(user), Some(password).filter(|_| given))
-            }
+            Some(end) => (Some(&rest[..end]), marks.last_at.and_then(|at| rest.get(end + 1..at))),
             None => (None, None),
         };
+        let (rest, headers) = match marks.question {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, ""),
+        };
+        let (rest, params) = match marks.semicolon {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, ""),
+        };
+        let address = marks.last_at.map_or(rest, |at| &rest[at + 1..]);
+        let (host, port) = parse_host_port(address)?;
         Params::check(params)?;
         Ok(Self { scheme, user, password, host, port, params, headers })
     }
@@ -309,10 +397,10 @@ pub(super) enum AnyUriPart<'a> {
 
 impl<'a> AnyUriPart<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
-        let (scheme, rest) = text.split_once(':').ok_or(ParseError::Value("URI"))?;
-        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-            return UriPart::parse(text).map(Self::Sip);
+        if let Some((scheme, rest)) = split_scheme(text) {
+            return UriPart::parse_rest(scheme, rest).map(Self::Sip);
         }
+        let (scheme, rest) = text.split_once(':').ok_or(ParseError::Value("URI"))?;
         let scheme_good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
         let rest_good = !rest.is_empty() && rest.bytes().all(|b| b > b' ' && !b"<>\"".contains(&b));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::params::cut;
 use super::uri::{HostPart, parse_host_port};
 use super::{Host, Params, ParseError, Text};
 
@@ -66,25 +67,29 @@ pub(super) struct ViaPart<'a> {
 impl<'a> ViaPart<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
         let fault = || ParseError::Value("Via");
-        let (head, params) = text.split_once(';').unwrap_or((text, ""));
-        let mut parts = head.splitn(3, '/');
-        let (Some(name), Some(version), Some(rest)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(fault());
-        };
-        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
-            return Err(fault());
-        }
-        let rest = rest.trim();
-        let (transport, sent_by) =
-            rest.split_once(|c: char| c.is_ascii_whitespace()).ok_or_else(fault)?;
+        let (head, params) = cut(text, b';');
+        let rest = behind_protocol(head).ok_or_else(fault)?.trim_ascii();
+        let space = rest.bytes().position(|byte| byte.is_ascii_whitespace()).ok_or_else(fault)?;
+        let (transport, sent_by) = rest.split_at(space);
         if !transport.bytes().all(super::method::is_token_byte) {
             return Err(fault());
         }
-        let (host, port) = parse_host_port(sent_by.trim())?;
+        let (host, port) = parse_host_port(sent_by.trim_ascii_start())?;
+        let params = params.unwrap_or_default();
         Params::check(params)?;
         Ok(Self { transport, host, port, params })
     }
+}
+
+/// What stands behind `SIP/2.0/`, with white space anywhere in it.
+fn behind_protocol(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix("SIP/2.0/") {
+        return Some(rest);
+    }
+    let (name, rest) = cut(text, b'/');
+    let (version, rest) = cut(rest?, b'/');
+    let good = name.trim_ascii().eq_ignore_ascii_case("SIP") && version.trim_ascii() == "2.0";
+    rest.filter(|_| good)
 }
 
 impl fmt::Display for Via {
