@@ -64,6 +64,11 @@ fn events_and_commands_are_those_of_the_contract() {
     alice
         .command(&json!({"command": "transfer", "id": bobs["id"], "to": "sip:nobody@127.0.0.1:9"}));
     bob.expect("referred", SOON, |event| event["to"] == "sip:nobody@127.0.0.1:9");
+    let focus = conference.split_once('@').unwrap().1.parse().unwrap();
+    let phone = Watcher::join(IP, focus, &conference);
+    phone.press('5');
+    let phones = alice.expect("participant", SOON, |event| event["name"] == "Watcher");
+    alice.expect("digit", SOON, |event| event["id"] == phones["id"] && event["digit"] == "5");
     for command in commands.keys().filter(|name| *name != "end") {
         alice.command(&json!({"command": command, "ref": format!("bare {command}")}));
         let answer = alice.expect("notice", SOON, |event| {

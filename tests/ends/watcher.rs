@@ -18,6 +18,8 @@ pub struct Watcher {
     socket: Arc<UdpSocket>,
     heard: Arc<Mutex<Heard>>,
     sound: UdpSocket,
+    /// The focus, the conference and the tag of our call there.
+    call: Option<(SocketAddr, String, String)>,
 }
 
 struct Heard {
@@ -43,8 +45,9 @@ impl Watcher {
             Arc::new(Mutex::new(Heard { answer, responses: Vec::new(), requests: Vec::new() }));
         hear_datagrams(&socket, &heard);
         hear_connections(listener, &heard);
-        let watcher = Self { address, socket, heard, sound };
-        watcher.call(focus, conference);
+        let mut watcher = Self { address, socket, heard, sound, call: None };
+        let tag = watcher.call(focus, conference);
+        watcher.call = Some((focus, conference.to_owned(), tag));
         watcher
     }
 
@@ -76,7 +79,22 @@ impl Watcher {
         !self.requests(&Method::Bye).is_empty()
     }
 
-    fn call(&self, focus: SocketAddr, conference: &str) {
+    /// Presses a key in the call, told by INFO.
+    pub fn press(&self, digit: char) {
+        let (focus, conference, tag) = self.call.as_ref().unwrap();
+        let (address, body) = (self.address, format!("Signal={digit}\r\nDuration=160\r\n"));
+        let info = format!(
+            "INFO {conference} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKinfo;rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:watcher@{address}>;tag=wcall\r\n\
+             To: <{conference}>;tag={tag}\r\nCall-ID: call@watcher\r\nCSeq: 9 INFO\r\n\
+             Content-Type: application/dtmf-relay\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.ask(*focus, &info, "INFO");
+        assert!(answer.status.is_success(), "INFO was answered {}", answer.status.code());
+    }
+
+    fn call(&self, focus: SocketAddr, conference: &str) -> String {
         let (ip, rtp) = (self.address.ip(), self.sound.local_addr().unwrap().port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let offer = format!(
@@ -116,6 +134,7 @@ impl Watcher {
         let subscribe = head("SUBSCRIBE", "subscription", "", &extra, "");
         let answer = self.ask(focus, &subscribe, "SUBSCRIBE");
         assert!(answer.status.is_success(), "SUBSCRIBE was answered {}", answer.status.code());
+        tag
     }
 
     /// Sends a request and waits for its final response.

@@ -155,6 +155,7 @@ fn words(event: &Event) -> Option<String> {
         Event::Accepted { .. }
         | Event::Audio { .. }
         | Event::Delivery(_)
+        | Event::Digit { .. }
         | Event::History(_)
         | Event::Incoming { .. }
         | Event::IncomingGone { .. }

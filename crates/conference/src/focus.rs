@@ -311,7 +311,8 @@ impl Focus {
             | SipEvent::Updated { call, request, flow, .. } => {
                 self.reinvited(*call, &request.headers, *flow, now);
             }
-            SipEvent::Located { .. }
+            SipEvent::Digits { .. }
+            | SipEvent::Located { .. }
             | SipEvent::Registration { .. }
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }

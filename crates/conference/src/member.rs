@@ -319,6 +319,7 @@ impl Member {
             SipEvent::Acked { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Cancelled { .. }
+            | SipEvent::Digits { .. }
             | SipEvent::Ended { .. }
             | SipEvent::Invited { .. }
             | SipEvent::Located { .. }

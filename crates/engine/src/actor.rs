@@ -23,7 +23,7 @@ use sip_core::{
 use sip_net::{BindError, Driver, Received};
 use tokio::sync::{Notify, mpsc};
 
-use crate::calls::Calls;
+use crate::calls::{Calls, DigitWay};
 use crate::journal::Journal;
 use crate::session::Session;
 use crate::trace::Recorder;
@@ -335,6 +335,7 @@ impl Actor {
     }
 
     fn tick(&mut self) {
+        let mut pressed = Vec::new();
         let Some(sound) = &mut self.sound else { return };
         while let Some(event) = sound.poll_event() {
             let told = match event {
@@ -342,10 +343,19 @@ impl Actor {
                     Event::Notice { text: format!("The sound device went away: {reason}") }
                 }
                 MediaEvent::Devices { microphone, speaker } => Event::Audio { microphone, speaker },
-                MediaEvent::Digit { .. } => continue,
+                MediaEvent::Digit { leg, digit } => {
+                    let mut legs = self.calls.legs();
+                    let call = legs.find(|(_, known)| *known == leg).map(|(call, _)| call);
+                    pressed.extend(call.map(|call| (call, digit)));
+                    continue;
+                }
             };
             let _ = self.events.send(told);
         }
+        for (call, digit) in pressed {
+            self.pressed(call, digit, DigitWay::Media);
+        }
+        let Some(sound) = &self.sound else { return };
         let Some(session) = &self.session else { return };
         let now = sound.levels();
         let mut levels_dbov = vec![(session.own_id(), now.local_dbov)];

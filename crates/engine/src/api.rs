@@ -286,6 +286,13 @@ pub enum Event {
     },
     /// Delivery of a line to one recipient.
     Delivery(Delivery),
+    /// A participant pressed a key of his phone.
+    Digit {
+        /// Who.
+        participant: ParticipantId,
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: char,
+    },
     /// The session is over.
     Ended {
         /// In words.

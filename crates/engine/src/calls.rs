@@ -21,6 +21,15 @@ pub(crate) enum Key {
     Incoming(Incoming),
 }
 
+/// How a phone sends the keys that are pressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DigitWay {
+    /// By INFO.
+    Info,
+    /// In its audio (RFC 4733).
+    Media,
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -34,6 +43,7 @@ pub(crate) struct Call {
     sockets: Option<Sockets>,
     leg: Option<LegId>,
     in_mix: bool,
+    digits: Option<DigitWay>,
 }
 
 /// All calls.
@@ -58,6 +68,7 @@ impl Calls {
             sockets: None,
             leg: None,
             in_mix: false,
+            digits: None,
         };
         self.calls.entry(id).insert_entry(call).into_mut()
     }
@@ -95,6 +106,12 @@ impl Calls {
     /// The leg of each call.
     pub(crate) fn legs(&self) -> impl Iterator<Item = (CallKey, LegId)> + '_ {
         self.calls.iter().filter_map(|(id, call)| call.leg.map(|leg| (*id, leg)))
+    }
+
+    /// Whether a key that was pressed counts: some phones send each both ways, the first way is theirs.
+    pub(crate) fn takes_digit(&mut self, id: CallKey, way: DigitWay) -> bool {
+        let call = self.calls.get_mut(&id);
+        call.is_some_and(|call| *call.digits.get_or_insert(way) == way)
     }
 
     /// Keys of all calls.

@@ -33,6 +33,9 @@ impl Writer {
                 "event": "delivery", "id": delivery.id.0, "recipient": delivery.recipient,
                 "state": delivery_state(delivery.state), "code": delivery.code, "reason": delivery.reason,
             }),
+            Event::Digit { participant, digit } => {
+                json!({"event": "digit", "id": participant.0, "digit": digit.to_string()})
+            }
             Event::Ended { reason } => {
                 self.ready = false;
                 json!({"event": "ended", "reason": reason})

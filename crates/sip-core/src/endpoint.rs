@@ -9,6 +9,7 @@ mod credentials;
 mod forks;
 mod in_dialog;
 mod incoming;
+mod info;
 mod locate;
 mod outgoing;
 mod pager;
@@ -72,6 +73,7 @@ pub mod capabilities {
         "PRACK",
         "REFER",
         "UPDATE",
+        "INFO",
     ];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];

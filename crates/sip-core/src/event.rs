@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    CallKey, Confirmed, Flow, Identity, Incoming, NameAddr, PendingMessage, PendingRefer,
+    CallKey, Confirmed, Flow, Identity, Incoming, KeyPress, NameAddr, PendingMessage, PendingRefer,
     PendingReinvite, PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode,
     SubscriptionKey,
 };
@@ -42,6 +42,13 @@ pub enum Event {
         call: Option<CallKey>,
         /// What became of it.
         outcome: Outcome,
+    },
+    /// The peer pressed a key and said so by INFO, already answered. Keys that come as media are told by the media.
+    Digits {
+        /// Which call; it may still ring.
+        call: CallKey,
+        /// Which key.
+        press: KeyPress,
     },
     /// A confirmed or answered call is over.
     Ended {

@@ -33,7 +33,8 @@ pub use key::{
     PendingReinvite, PendingSubscribe, RequestId, SubscriptionKey,
 };
 pub use message::{
-    AnyUri, CSeq, Content, Failure, Headers, Host, Message, Method, NameAddr, Params, ParseError,
-    Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success, Text, Uri, Via,
+    AnyUri, CSeq, Content, Failure, Headers, Host, KeyPress, Message, Method, NameAddr, Params,
+    ParseError, Provisional, ReferTo, Replaces, Request, Response, Scheme, StatusCode, Success,
+    Text, Uri, Via,
 };
 pub use record::{Bodies, Direction, Recorded};

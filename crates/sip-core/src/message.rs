@@ -3,6 +3,7 @@
 //! Nothing is lost on the way: unknown headers, methods, schemes and bodies survive as they came. What is wrong with a
 //! message is a [`ParseError`] that knows which answer fits.
 
+mod dtmf;
 mod error;
 mod framing;
 mod headers;
@@ -26,6 +27,7 @@ use memchr::memchr;
 
 use uri::AnyUriPart;
 
+pub use dtmf::KeyPress;
 pub use error::{HeaderName, ParseError};
 pub use framing::{Frame, FrameError, StreamFramer};
 pub use headers::{Headers, MediaType, SubscriptionState};

@@ -259,6 +259,7 @@ impl Phone {
                 return;
             }
             Event::Cancelled { .. }
+            | Event::Digits { .. }
             | Event::Ended { .. }
             | Event::Located { .. }
             | Event::Registration { .. }

@@ -254,6 +254,7 @@ impl Shell {
                 }
             }
             Event::Completed { .. }
+            | Event::Digits { .. }
             | Event::Located { .. }
             | Event::Registration { .. }
             | Event::Notified { .. }

@@ -67,8 +67,8 @@ impl Window {
             Event::Referred { refer, .. } => {
                 self.send(Command::RefuseRefer { refer });
             }
-            // A failure comes as a notice too.
-            Event::ReferredGone { .. } | Event::Registration { .. } => {}
+            // A failure comes as a notice too; what keys are for is a script's business.
+            Event::Digit { .. } | Event::ReferredGone { .. } | Event::Registration { .. } => {}
             Event::Refused { reference, reason } => {
                 self.with(|session| session.screen.refused(&reference, reason))
             }

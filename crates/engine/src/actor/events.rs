@@ -10,7 +10,7 @@ use sip_core::{
 use super::commands::unix_now;
 use super::lifetime::record;
 use super::{Actor, Ringing};
-use crate::calls::{Key, media_state};
+use crate::calls::{DigitWay, Key, media_state};
 use crate::session::Session;
 use crate::{Event, IncomingId, RecordKind, SessionKind, notice};
 
@@ -57,6 +57,9 @@ impl Actor {
                 }
             }
             SipEvent::Notified { .. } | SipEvent::Progress { .. } | SipEvent::Redirected { .. } => {
+            }
+            SipEvent::Digits { call, press } => {
+                self.pressed(call, press.digit(), DigitWay::Info);
             }
             SipEvent::ReferProgress { request, status, is_last, .. } => {
                 self.transfer_progress(request, status, is_last);
@@ -113,6 +116,16 @@ impl Actor {
                 }
             }
             SipEvent::SubscriptionEnded { .. } => {}
+        }
+    }
+
+    /// A key was pressed at the other end of a call.
+    pub(super) fn pressed(&mut self, call: CallKey, digit: char, way: DigitWay) {
+        let participant = self.session.as_ref().and_then(|session| session.heard_in(call));
+        if let Some(participant) = participant
+            && self.calls.takes_digit(call, way)
+        {
+            self.tell(Event::Digit { participant, digit });
         }
     }
 

@@ -102,6 +102,7 @@ impl Endpoint {
                 // Our offer is open; once it is answered, another is for after the call is taken.
                 Method::Update if fork.answer.is_none() => StatusCode::REQUEST_PENDING,
                 Method::Update => StatusCode::NOT_ACCEPTABLE_HERE,
+                Method::Info => return self.handle_info(&arrival, key, now),
                 Method::Options => {
                     let (server, request) = (arrival.server, &arrival.request);
                     self.answer_options(server, request, &arrival.flow, now);
@@ -109,7 +110,6 @@ impl Endpoint {
                 }
                 Method::Ack
                 | Method::Cancel
-                | Method::Info
                 | Method::Message
                 | Method::Notify
                 | Method::Prack

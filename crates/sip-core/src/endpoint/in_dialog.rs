@@ -148,7 +148,7 @@ impl Endpoint {
             request.headers.set("From", from.to_string());
         }
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
-        if queued.method != Method::Message {
+        if Self::has_contact(&queued.method) {
             let contact = contact_value(&dialog.contact, &hop);
             request.headers.push("Contact", contact);
         }
@@ -240,6 +240,7 @@ impl Endpoint {
         }
         match arrival.request.method {
             Method::Bye => self.handle_bye(arrival, key, now),
+            Method::Info => self.handle_info(&arrival, key, now),
             Method::Invite => self.handle_reinvite(arrival, key, now),
             Method::Message => self.hand_over_message(arrival, Some(key), now),
             Method::Options => self.answer_options_in_dialog(&arrival, key, now),
@@ -249,7 +250,6 @@ impl Endpoint {
             Method::Update => self.handle_update(arrival, key, now),
             Method::Ack
             | Method::Cancel
-            | Method::Info
             | Method::Notify
             | Method::Publish
             | Method::Register

@@ -152,6 +152,7 @@ impl Endpoint {
     pub(super) fn handle_while_ringing(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
         let status = match arrival.request.method {
             Method::Prack => return self.handle_prack(arrival, key, now),
+            Method::Info => return self.handle_info(&arrival, key, now),
             Method::Bye => {
                 // RFC 3261 §15.1.2.
                 self.respond_status(arrival.server, &arrival.request, StatusCode::OK, now);
@@ -185,7 +186,6 @@ impl Endpoint {
             }
             Method::Ack
             | Method::Cancel
-            | Method::Info
             | Method::Message
             | Method::Notify
             | Method::Publish

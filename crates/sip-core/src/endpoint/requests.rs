@@ -86,7 +86,10 @@ impl Endpoint {
             }
             return None;
         }
-        if matches!(request.method, Method::Notify | Method::Bye | Method::Prack | Method::Update) {
+        if matches!(
+            request.method,
+            Method::Notify | Method::Bye | Method::Info | Method::Prack | Method::Update
+        ) {
             return answer(StatusCode::NO_SUCH_CALL);
         }
         if self.served_by(request).is_none() {

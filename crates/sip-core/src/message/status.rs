@@ -39,6 +39,8 @@ impl StatusCode {
     pub const INTERVAL_TOO_BRIEF: Self = Self(423);
     /// 481 Call/Transaction Does Not Exist.
     pub const NO_SUCH_CALL: Self = Self(481);
+    /// 469 (RFC 6086 §4.2.2)
+    pub const BAD_INFO_PACKAGE: Self = Self(469);
     /// 482 Loop Detected.
     pub const LOOP_DETECTED: Self = Self(482);
     /// 483 Too Many Hops.

@@ -12,6 +12,7 @@ mod challenges;
 mod dialogs;
 mod forking;
 mod guards;
+mod info;
 mod limits;
 mod messages;
 mod notifier;
