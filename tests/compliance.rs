@@ -33,7 +33,7 @@ const REQUIRED: &[(&str, u32, u32)] = &[
     ("UA", 7, 12),
     ("UA", 15, 17),
     ("UA", 21, 22),
-    ("UA", 26, 27),
+    ("UA", 25, 27),
 ];
 
 /// One row below "By requirement".

@@ -317,6 +317,7 @@ impl Focus {
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }
+            | SipEvent::Reanswered { .. }
             | SipEvent::ReinviteAcked { .. } => {}
         }
     }

@@ -276,6 +276,7 @@ impl Member {
                     }),
                     EndReason::HungUp => "You left".to_owned(),
                     EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
+                    EndReason::SessionExpired => format!("{name} was not heard of any more"),
                     EndReason::Replaced { .. } => format!("{name} went on in another call"),
                 };
                 self.over(words, now);
@@ -330,6 +331,7 @@ impl Member {
             | SipEvent::Registration { .. }
             | SipEvent::Reinvited { .. }
             | SipEvent::Updated { .. }
+            | SipEvent::Reanswered { .. }
             | SipEvent::ReinviteAcked { .. }
             | SipEvent::Rejected { .. }
             | SipEvent::SubscriptionEnded { .. } => {}

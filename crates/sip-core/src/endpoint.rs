@@ -6,6 +6,7 @@
 
 mod calls;
 mod credentials;
+mod descriptions;
 mod forks;
 mod in_dialog;
 mod incoming;
@@ -21,6 +22,7 @@ mod reliable;
 mod replaces;
 mod requests;
 mod responses;
+mod session_timer;
 mod subscriptions;
 mod transfer;
 mod transport;
@@ -80,7 +82,7 @@ pub mod capabilities {
     /// Event packages that can be subscribed to.
     pub const ALLOW_EVENTS: &[&str] = &["conference", "refer"];
     /// Option tags of extensions.
-    pub const SUPPORTED: &[&str] = &["100rel", "norefersub", "replaces"];
+    pub const SUPPORTED: &[&str] = &["100rel", "norefersub", "replaces", "timer"];
 }
 
 /// The most transactions at a time; beyond that requests are refused and forgotten.
@@ -172,6 +174,7 @@ enum Due {
     Pending(RequestId),
     Reliable(CallKey),
     Server(u64),
+    Session(CallKey),
     Subscription(SubscriptionKey),
 }
 
@@ -206,6 +209,11 @@ enum Owner {
     Refer {
         subscription: SubscriptionKey,
         call: CallKey,
+    },
+    /// An UPDATE that refreshes the session.
+    Refresh {
+        call: CallKey,
+        request: RequestId,
     },
     Reinvite {
         call: CallKey,
@@ -480,6 +488,7 @@ impl Endpoint {
                 Due::Pending(id) => self.pending_timeout(id, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
+                Due::Session(key) => self.session_timeout(key, now),
                 Due::Subscription(key) => self.subscription_timeout(key, now),
             }
             // Whatever did not set itself a later time is not due any more.

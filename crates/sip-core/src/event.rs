@@ -110,6 +110,13 @@ pub enum Event {
         /// The flow it came by.
         flow: Flow,
     },
+    /// The Endpoint refreshed the session (RFC 4028), and the peer's answer is another than the one in force.
+    Reanswered {
+        /// Which call.
+        call: CallKey,
+        /// The 2xx; its body is the answer.
+        response: Response,
+    },
     /// Whom we called named somebody else instead, who is called now (RFC 3261 §8.1.3.4). Nothing proves that he may.
     Redirected {
         /// Which call.
@@ -260,6 +267,8 @@ pub enum EndReason {
         /// That call.
         by: CallKey,
     },
+    /// Nobody refreshed the session in its time (RFC 4028 §10); BYE was sent.
+    SessionExpired,
 }
 
 /// Why a subscription ended.

@@ -268,6 +268,7 @@ impl Phone {
             | Event::Redirected { .. }
             | Event::ReferProgress { .. }
             | Event::Referred { .. }
+            | Event::Reanswered { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }
             | Event::Updated { .. }

@@ -253,6 +253,7 @@ impl Shell {
                     self.read_answer(call, &response.body);
                 }
             }
+            Event::Reanswered { call, response } => self.read_answer(call, &response.body),
             Event::Completed { .. }
             | Event::Digits { .. }
             | Event::Located { .. }

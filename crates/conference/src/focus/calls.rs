@@ -78,6 +78,7 @@ impl Focus {
             EndReason::NoAck | EndReason::PeerLost => {
                 ("The connection was lost".to_owned(), "failed")
             }
+            EndReason::SessionExpired => ("was not heard of any more".to_owned(), "failed"),
         };
         self.call_over(call, words, Some(how), now);
     }

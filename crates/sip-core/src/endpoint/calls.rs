@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::descriptions::Descriptions;
 use super::in_dialog::Queued;
 use super::refer::Transfer;
 use super::reinvite::{OurReinvite, WaitingReinvite};
 use super::reliable::Reliable;
+use super::session_timer::SessionTimer;
 use super::{Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::transaction::{Backoff, Timer};
@@ -78,6 +80,8 @@ pub(super) struct Call {
     pub(super) reliable: Option<Reliable>,
     /// The CSeq of their INVITE.
     pub(super) invite_cseq: Option<u32>,
+    pub(super) descriptions: Descriptions,
+    pub(super) timer: SessionTimer,
 }
 
 /// A re-INVITE of the peer.
@@ -110,6 +114,8 @@ impl Call {
             updating: None,
             reliable: None,
             invite_cseq: None,
+            descriptions: Descriptions::default(),
+            timer: SessionTimer::default(),
         }
     }
 }
@@ -128,6 +134,7 @@ impl Endpoint {
     pub(super) fn remove_call(&mut self, key: CallKey, now: Instant) {
         self.arm(Due::Call(key), None);
         self.arm(Due::Reliable(key), None);
+        self.arm(Due::Session(key), None);
         let Some(mut call) = self.calls.remove(&key) else { return };
         if let Phase::Calling { tx, .. } = &call.phase {
             self.end_forks(*tx);
@@ -140,7 +147,9 @@ impl Endpoint {
         if let Some(ours) = &call.reinvite {
             self.limit_client(ours.tx, now + self.times.patience());
         }
+        // A refresh is the Endpoint's own.
         let open = call.reinvite.map(|ours| ours.request);
+        let open = open.filter(|request| !call.timer.is_refresh(*request));
         for request in open.into_iter().chain(call.waiting_reinvite.map(|ours| ours.request)) {
             self.unsent(key, request);
         }
@@ -272,6 +281,7 @@ impl Endpoint {
         let key = match owner {
             Owner::InDialog { call, .. }
             | Owner::Refer { call, .. }
+            | Owner::Refresh { call, .. }
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
             Owner::Register(account) => return self.next_register_cseq(*account, sent),
@@ -322,7 +332,8 @@ impl Endpoint {
             | Owner::Notify { .. }
             | Owner::Pager(_)
             | Owner::Register(_)
-            | Owner::Prack { .. } => {}
+            | Owner::Prack { .. }
+            | Owner::Refresh { .. } => {}
         }
     }
 }

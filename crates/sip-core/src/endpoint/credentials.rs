@@ -238,7 +238,8 @@ impl Endpoint {
         self.send_again(id, owner, challenged, now)
     }
 
-    fn send_again(
+    /// A request that was refused goes out again with the next CSeq and another branch.
+    pub(super) fn send_again(
         &mut self,
         id: u64,
         owner: Owner,

@@ -40,6 +40,7 @@ impl Queued {
             | Owner::Pager(_)
             | Owner::Register(_)
             | Owner::Prack { .. }
+            | Owner::Refresh { .. }
             | Owner::Reinvite { .. } => false,
         }
     }
@@ -117,6 +118,7 @@ impl Endpoint {
             | Owner::Pager(_)
             | Owner::Register(_)
             | Owner::Prack { .. }
+            | Owner::Refresh { .. }
             | Owner::Reinvite { .. } => self.unsent(key, queued.request),
         }
     }
@@ -129,6 +131,9 @@ impl Endpoint {
     /// Sends what waits, when nothing is in flight: all our requests of a call go one after the other. A re-INVITE goes
     /// first; it holds texts back until it is heard of.
     pub(super) fn send_next(&mut self, key: CallKey, now: Instant) {
+        if self.send_refresh(key, now) {
+            return;
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
         let held = call.reinvite.as_ref().is_some_and(|ours| !ours.heard);
         if call.in_flight.is_some() || held || !matches!(call.phase, Phase::Confirmed) {
@@ -152,10 +157,16 @@ impl Endpoint {
             let contact = contact_value(&dialog.contact, &hop);
             request.headers.push("Contact", contact);
         }
+        if queued.method == Method::Update {
+            Self::write_capabilities(&mut request.headers);
+            call.timer.write(&mut request.headers);
+        }
         for (name, value) in &queued.headers {
             request.headers.push(name, value);
         }
         if let Some(content) = queued.content {
+            let update = queued.method == Method::Update;
+            let content = if update { call.descriptions.offer(content) } else { content };
             request.headers.push("Content-Type", &content.content_type);
             request.body = content.body;
         }
@@ -171,6 +182,7 @@ impl Endpoint {
             | Owner::Pager(_)
             | Owner::Register(_)
             | Owner::Prack { .. }
+            | Owner::Refresh { .. }
             | Owner::Reinvite { .. } => None,
         };
         let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
@@ -198,7 +210,7 @@ impl Endpoint {
                 dialog.allow = Some(allow);
             }
         }
-        self.update_finished(key, id, &finish);
+        self.update_finished(key, id, &finish, now);
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
         self.turn_over(Some(key), now);
     }

@@ -33,6 +33,10 @@ impl Endpoint {
             self.respond_status(server, &request, StatusCode::NOT_ACCEPTABLE, now);
             return;
         }
+        if let Some(response) = Self::refuse_interval(&request) {
+            self.respond_with(server, response, now);
+            return;
+        }
         let replaces = match self.replaced_by(&request) {
             Ok(replaces) => replaces,
             Err(status) => {
@@ -105,19 +109,20 @@ impl Endpoint {
         let Phase::Incoming { server, request, flow, tag, .. } = &known.phase else {
             return AwaitingAck(key);
         };
-        let (server, flow) = (*server, *flow);
+        let (server, flow, request) = (*server, *flow, request.clone());
         let contact = self.placed(contact, &flow);
         let mut response = request.response(StatusCode::OK, Some(tag));
-        copy_record_route(request, &mut response);
-        response.headers.push("Contact", answer_contact(&contact, &flow, request));
+        copy_record_route(&request, &mut response);
+        response.headers.push("Contact", answer_contact(&contact, &flow, &request));
         Self::write_capabilities(&mut response.headers);
         self.write_agent(&mut response.headers, "Server");
-        let mut dialog = Dialog::as_server(request, tag, flow, contact);
+        let mut dialog = Dialog::as_server(&request, tag, flow, contact);
         if let (Some(dialog), Some(early)) = (&mut dialog, &known.dialog) {
             dialog.local_cseq = early.local_cseq;
             dialog.remote_cseq = early.remote_cseq;
         }
-        response.set_content(answer);
+        self.answer_interval(key, &request, &mut response, now);
+        self.describe(key, &request, &mut response, answer);
         let success = response.to_bytes();
         let back = self.servers.get(&server).map_or(flow, |transaction| transaction.flow);
         self.respond_with(server, response, now);
@@ -177,7 +182,9 @@ impl Endpoint {
         match (&mut call.phase, &call.their_reinvite) {
             (Phase::AwaitingAck { hang_up, .. }, _) => {
                 let hang_up = hang_up.take();
+                call.descriptions.answered(&ack.body);
                 self.confirm(key, None);
+                self.arm_session(key);
                 match hang_up {
                     Some(reason) => self.bye(Confirmed(key), reason.as_deref(), now),
                     None => {
@@ -191,6 +198,9 @@ impl Endpoint {
             {
                 let offered = *offered;
                 call.their_reinvite = None;
+                if offered {
+                    call.descriptions.answered(&ack.body);
+                }
                 self.arm(Due::Call(key), None);
                 if offered {
                     self.emit(Event::ReinviteAcked { call: key, ack });

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase};
+use super::descriptions::Descriptions;
 use super::locate::{Rest, contact_of, domain_of};
 use super::responses::{Finish, copy_credentials};
+use super::session_timer::SessionTimer;
 use super::{ClientMachine, Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::message::Headers;
@@ -65,6 +67,7 @@ impl Endpoint {
         headers.push("CSeq", "1 INVITE");
         headers.push("Contact", contact_of(&contact, way));
         Self::write_capabilities(&mut headers);
+        SessionTimer::default().write(&mut headers);
         for (name, value) in &invite.headers {
             headers.push(name, value);
         }
@@ -73,7 +76,9 @@ impl Endpoint {
         }
         headers.push("Content-Type", &invite.offer.content_type);
         let uri = AnyUri::Sip(invite.target);
-        let request = Request { method: Method::Invite, uri, headers, body: invite.offer.body };
+        let mut descriptions = Descriptions::default();
+        let body = descriptions.offer(invite.offer).body;
+        let request = Request { method: Method::Invite, uri, headers, body };
         let tx = self.start_request(request, way, Owner::Invite(key), now);
         let phase = Phase::Calling {
             tx,
@@ -83,7 +88,8 @@ impl Endpoint {
             expired: false,
             emergency: false,
         };
-        self.calls.insert(key, Call::new(phase, None));
+        let call = Call { descriptions, ..Call::new(phase, None) };
+        self.calls.insert(key, call);
         if let Some(expires) = invite.expires {
             let until = now + expires.clamp(Duration::from_secs(1), MAX_EXPIRES);
             self.arm(Due::Call(key), Some((until, Timer::Ringing)));
@@ -262,6 +268,10 @@ impl Endpoint {
             if let Some(answer) = answer.filter(|_| response.body.is_empty()) {
                 response.set_content(answer);
             }
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.descriptions.answered(&response.body);
+            }
+            self.interval_answered(key, &response.headers, now);
             self.emit(Event::Answered { call: Confirmed(key), response, flow: way });
             self.send_next(key, now);
         } else {

@@ -231,6 +231,7 @@ fn may_follow(owner: &Owner) -> bool {
         | Owner::Prack { .. }
         | Owner::Refer { .. }
         | Owner::Register(_)
+        | Owner::Refresh { .. }
         | Owner::Reinvite { .. }
         | Owner::Subscribe { call: Some(_), .. } => false,
     }

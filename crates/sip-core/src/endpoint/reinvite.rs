@@ -25,8 +25,8 @@ pub(super) struct OurReinvite {
 #[derive(Debug)]
 pub(super) struct WaitingReinvite {
     pub(super) request: RequestId,
-    contact: Contact,
-    offer: Content,
+    pub(super) contact: Contact,
+    pub(super) offer: Content,
 }
 impl Endpoint {
     /// Offers the session anew, as soon as the request in flight has its answer. While the peer's own re-INVITE is open
@@ -58,14 +58,15 @@ impl Endpoint {
             Some(flow) => self.placed(contact, &flow),
             None => contact,
         };
-        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
-            return;
-        };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(dialog) = call.dialog.as_mut() else { return };
         dialog.contact = contact;
         let mut request = dialog.request(Method::Invite, None);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         request.headers.push("Contact", contact_value(&dialog.contact, &hop));
         Self::write_capabilities(&mut request.headers);
+        call.timer.write(&mut request.headers);
+        let offer = call.descriptions.offer(offer);
         request.headers.push("Content-Type", &offer.content_type);
         request.body = offer.body;
         let tx =
@@ -90,6 +91,7 @@ impl Endpoint {
         let invite = self.clients.get(&tx).map(|client| client.request.clone());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let first = call.reinvite.as_ref().is_some_and(|ours| ours.tx == tx);
+        let refresh = call.timer.is_refresh(id);
         if let Finish::Response(response, flow) = &finish {
             if response.status.is_provisional() {
                 if let Some(ours) = &mut call.reinvite {
@@ -117,8 +119,11 @@ impl Endpoint {
         if !first {
             return;
         }
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.reinvite = None;
+        self.reinvite_settled(key, refresh, &finish, now);
+        if refresh {
+            self.refresh_finished(key, &finish, now);
+            self.send_next(key, now);
+            return;
         }
         let lost = match &finish {
             Finish::Response(response, _) => matches!(response.status.code(), 408 | 481),
@@ -133,6 +138,25 @@ impl Endpoint {
         }
     }
 
+    /// Our re-INVITE has its final answer: its description is in force, or what was in force stays (RFC 3261 §14.1).
+    fn reinvite_settled(&mut self, key: CallKey, refresh: bool, finish: &Finish, now: Instant) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.reinvite = None;
+        let Finish::Response(response, _) = finish else {
+            call.descriptions.refused();
+            return;
+        };
+        if !response.status.is_success() {
+            call.descriptions.refused();
+            return;
+        }
+        let differs = call.descriptions.answered(&response.body);
+        self.interval_answered(key, &response.headers, now);
+        if refresh && differs {
+            self.emit(Event::Reanswered { call: key, response: response.clone() });
+        }
+    }
+
     pub(super) fn handle_reinvite(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         if matches!(call.phase, Phase::AwaitingAck { .. }) || call.their_reinvite.is_some() {
@@ -141,6 +165,10 @@ impl Endpoint {
         }
         if call.reinvite.is_some() || call.updating.is_some() {
             self.respond_status(arrival.server, &arrival.request, StatusCode::REQUEST_PENDING, now);
+            return;
+        }
+        if let Some(response) = Self::refuse_interval(&arrival.request) {
+            self.respond_with(arrival.server, response, now);
             return;
         }
         if let Some(dialog) = call.dialog.as_mut() {
@@ -176,7 +204,8 @@ impl Endpoint {
         }
         Self::write_capabilities(&mut response.headers);
         self.write_agent(&mut response.headers, "Server");
-        response.set_content(answer);
+        self.answer_interval(key, &pending.request, &mut response, now);
+        self.describe(key, &pending.request, &mut response, answer);
         let back =
             self.servers.get(&pending.server).map_or(pending.flow, |transaction| transaction.flow);
         let success = response.to_bytes();

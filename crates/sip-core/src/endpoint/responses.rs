@@ -83,7 +83,7 @@ impl Endpoint {
         if response.status.is_success() {
             self.note_next_nonce(&response);
         }
-        if self.answer_challenge(id, &response, now) {
+        if self.answer_challenge(id, &response, now) || self.raise_interval(id, &response, now) {
             return;
         }
         let Some(client) = self.clients.get(&id) else { return };
@@ -115,6 +115,9 @@ impl Endpoint {
                 self.refer_finished(subscription, finish);
                 self.turn_over(over, now);
             }
+            Owner::Refresh { call, request } => {
+                self.refresh_by_update_finished(call, request, finish, now)
+            }
             Owner::Reinvite { call, request } => {
                 self.reinvite_finished(id, call, request, finish, now)
             }
@@ -132,9 +135,9 @@ impl Endpoint {
             Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
             Owner::Register(account) => self.registrants.contains_key(account),
             Owner::Cancel => false,
-            Owner::InDialog { call, .. } | Owner::Reinvite { call, .. } => {
-                self.calls.contains_key(call)
-            }
+            Owner::InDialog { call, .. }
+            | Owner::Refresh { call, .. }
+            | Owner::Reinvite { call, .. } => self.calls.contains_key(call),
             Owner::Invite(call) => self.is_dialling(*call),
             Owner::Notify { subscription, .. }
             | Owner::Refer { subscription, .. }

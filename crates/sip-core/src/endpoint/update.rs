@@ -33,17 +33,36 @@ impl Endpoint {
     }
 
     /// A request in a call has its outcome: the 2xx of an UPDATE refreshes the target.
-    pub(super) fn update_finished(&mut self, key: CallKey, id: RequestId, finish: &Finish) {
+    pub(super) fn update_finished(
+        &mut self,
+        key: CallKey,
+        id: RequestId,
+        finish: &Finish,
+        now: Instant,
+    ) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        if call.updating == Some(id) {
+        let offered = call.updating == Some(id);
+        if offered {
             call.updating = None;
         }
-        if let Finish::Response(response, _) = finish
-            && response.status.is_success()
+        let success = match finish {
+            Finish::Response(response, _) if response.status.is_success() => Some(response),
+            Finish::Response(..) | Finish::TimedOut | Finish::Unsendable => None,
+        };
+        match success {
+            Some(response) if offered => {
+                call.descriptions.answered(&response.body);
+            }
+            None if offered => call.descriptions.refused(),
+            Some(_) | None => {}
+        }
+        if let Some(response) = success
             && response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Update)
-            && let Some(dialog) = call.dialog.as_mut()
         {
-            dialog.refresh(&response.headers, None);
+            if let Some(dialog) = call.dialog.as_mut() {
+                dialog.refresh(&response.headers, None);
+            }
+            self.interval_answered(key, &response.headers, now);
         }
     }
 
@@ -62,11 +81,16 @@ impl Endpoint {
             self.respond_with(arrival.server, response, now);
             return;
         }
+        if let Some(response) = Self::refuse_interval(&arrival.request) {
+            self.respond_with(arrival.server, response, now);
+            return;
+        }
         if let Some(dialog) = call.dialog.as_mut() {
             dialog.refresh(&arrival.request.headers, Some(arrival.flow));
         }
         if !offers {
-            let response = self.update_success(&arrival, key);
+            let mut response = self.update_success(&arrival, key);
+            self.answer_interval(key, &arrival.request, &mut response, now);
             self.respond_with(arrival.server, response, now);
             return;
         }
@@ -113,7 +137,8 @@ impl Endpoint {
         let Pending { server, request, flow, .. } = pending;
         let arrival = Arrival { request, flow, server };
         let mut response = self.update_success(&arrival, key);
-        response.set_content(answer);
+        self.answer_interval(key, &arrival.request, &mut response, now);
+        self.describe(key, &arrival.request, &mut response, answer);
         self.respond_with(server, response, now);
         self.send_next(key, now);
     }

@@ -35,6 +35,8 @@ impl StatusCode {
     pub const UNSUPPORTED_URI_SCHEME: Self = Self(416);
     /// 420 Bad Extension.
     pub const BAD_EXTENSION: Self = Self(420);
+    /// 422 Session Interval Too Small.
+    pub const SESSION_INTERVAL_TOO_SMALL: Self = Self(422);
     /// 423 Interval Too Brief.
     pub const INTERVAL_TOO_BRIEF: Self = Self(423);
     /// 481 Call/Transaction Does Not Exist.
@@ -98,6 +100,7 @@ impl StatusCode {
     pub fn reason_phrase(self) -> &'static str {
         match self.0 {
             202 => "Accepted",
+            422 => "Session Interval Too Small",
             423 => "Interval Too Brief",
             481 => "Call/Transaction Does Not Exist",
             489 => "Bad Event",

@@ -22,6 +22,7 @@ mod registration;
 mod reliable;
 mod replaces;
 mod script;
+mod session_timer;
 mod streams;
 mod subscriptions;
 mod tp;
