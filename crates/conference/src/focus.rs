@@ -278,7 +278,7 @@ impl Focus {
                 self.hear(message.id(), *call, request, (flow, identity), now);
             }
             SipEvent::Progress { call, response, .. } => {
-                if matches!(response.status.code(), 180 | 183)
+                if response.status.is_ringing()
                     && let Some(person) = self.legs.get(call).map(|leg| leg.person)
                 {
                     self.change(person, now, |shown| shown.state = ParticipantState::Alerting);

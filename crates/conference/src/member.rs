@@ -286,7 +286,7 @@ impl Member {
             }
             SipEvent::Notified { subscription, request } => self.notified(*subscription, request),
             SipEvent::Progress { call, response, .. } if *call == own => {
-                if matches!(response.status.code(), 180 | 183) {
+                if response.status.is_ringing() {
                     self.change(PEER, |peer| peer.state = ParticipantState::Alerting);
                 }
             }

@@ -21,7 +21,7 @@ pub(crate) fn call_failure(name: &str, failure: &CallFailure) -> String {
 
 fn declined(name: &str, response: &Response) -> String {
     let code = response.status.code();
-    match code {
+    match response.status.understood().code() {
         404 | 604 => format!("{name}'s address does not exist there ({code})"),
         408 => format!("No answer from {name}'s phone (408)"),
         480 => format!("{name} is not reachable now (480)"),

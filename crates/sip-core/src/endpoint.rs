@@ -287,6 +287,8 @@ struct Pending {
     flow: Flow,
     call: Option<CallKey>,
     subscription: Option<SubscriptionKey>,
+    /// Then we answer it ourselves.
+    until: Instant,
 }
 
 /// A SIP user agent as a value. Feed it with [`Endpoint::handle_input`], drain it with [`Endpoint::poll_output`].
@@ -603,5 +605,5 @@ fn answer_contact(contact: &Contact, flow: &Flow, request: &Request) -> String {
 
 /// A response's status says that the dialog or its usage is gone (RFC 5057 §5.1).
 fn ends_usage(status: StatusCode) -> bool {
-    matches!(status.code(), 404 | 410 | 416 | 481..=485 | 502 | 604)
+    matches!(status.understood().code(), 404 | 410 | 416 | 481..=485 | 502 | 604)
 }

@@ -235,6 +235,18 @@ pub enum Outcome {
     Unsendable,
 }
 
+impl Outcome {
+    /// The status, or what has to be taken for one: 408 where no answer came, 503 where the transport failed
+    /// (RFC 3261 §8.1.3.1).
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Answered(response) => response.status,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Unsendable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
 /// Why a dial-out failed.
 #[derive(Clone, Debug)]
 pub enum CallFailure {
@@ -248,6 +260,20 @@ pub enum CallFailure {
     TimedOut,
     /// The transport refused it or the host was not found.
     Unreachable,
+}
+
+impl CallFailure {
+    /// The status, or what has to be taken for one: 408 and 503 as in [`Outcome::status`], 487 for a call of ours that
+    /// we took back, 603 for one that we do not make.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Cancelled => StatusCode::REQUEST_TERMINATED,
+            Self::Declined(response) => response.status,
+            Self::Emergency => StatusCode::DECLINE,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 /// Why an established call ended.
@@ -317,12 +343,17 @@ impl SubscriptionEnd {
                 // `probation`, `giveup`, and reasons that are not known.
                 Some(_) | None => Again::After(retry_after.unwrap_or(LATER)),
             },
-            Self::Failed { status: Some(481) } => Again::AtOnce,
-            Self::Failed { status: Some(408 | 480 | 500 | 503 | 504) | None } => {
-                Again::After(LATER)
+            Self::Failed { status } => {
+                // No answer is as good as 408 or 503 (RFC 3261 §8.1.3.1), which are treated alike.
+                let code = status.and_then(StatusCode::new).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+                match code.understood().code() {
+                    481 => Again::AtOnce,
+                    408 | 480 | 500 | 503 | 504 => Again::After(LATER),
+                    _ => Again::Never,
+                }
             }
             Self::Expired => Again::AtOnce,
-            Self::Failed { status: Some(_) } | Self::Unsubscribed => Again::Never,
+            Self::Unsubscribed => Again::Never,
         }
     }
 }

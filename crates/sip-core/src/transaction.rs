@@ -37,7 +37,7 @@ pub enum Timer {
     Location,
     /// The next REGISTER of an account.
     Registration,
-    /// A MESSAGE or a SUBSCRIBE that its user left unanswered.
+    /// A request that its user left unanswered: the 100 of RFC 4320 §4.1, and our own answer.
     Unanswered,
     /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).
     Provisional,
@@ -59,6 +59,16 @@ impl Times {
     /// 64·T1: Timers B, D, F, H, J, L, M.
     pub(crate) fn patience(&self) -> Duration {
         self.t1 * 64
+    }
+
+    /// How long a client's Timer E takes to be set to T2: 3.5 s (RFC 4320 §4.1).
+    pub(crate) fn until_t2(&self) -> Duration {
+        let (mut sum, mut interval) = (Duration::ZERO, self.t1);
+        while interval < self.t2 && !interval.is_zero() {
+            sum += interval;
+            interval *= 2;
+        }
+        sum
     }
 }
 

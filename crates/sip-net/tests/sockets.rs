@@ -59,7 +59,44 @@ async fn a_listener_on_every_address_knows_which_one_was_meant() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_connection_opens_carries_and_closes_on_the_same_port() {
+async fn tp1_datagrams_and_connections_are_taken_on_one_port() {
+    for ip in FAMILIES {
+        let free = std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+        // Any free port, and one that is asked for.
+        for listen in [SocketAddr::new(ip, 0), free] {
+            let mut driver = Driver::bind(listen).await.unwrap();
+            let at = driver.address();
+            assert!(at.port() != 0 && (listen.port() == 0 || at == listen));
+            let udp = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            udp.send_to(b"by datagram", at).unwrap();
+            let Received::Datagram { source, destination, contents } = next(&mut driver).await
+            else {
+                panic!()
+            };
+            assert_eq!((source, destination), (udp.local_addr().unwrap(), at));
+            assert_eq!(contents, b"by datagram");
+            let tcp = std::net::TcpStream::connect(at).unwrap();
+            let Received::Connection { connection, change: ConnectionChange::Opened { flow } } =
+                next(&mut driver).await
+            else {
+                panic!()
+            };
+            let ends = (flow.transport, flow.local, flow.remote);
+            assert_eq!(ends, (Transport::Tcp, at, tcp.local_addr().unwrap()));
+            std::io::Write::write_all(&mut &tcp, b"by stream").unwrap();
+            let Received::Stream { connection: by, contents } = next(&mut driver).await else {
+                panic!()
+            };
+            assert_eq!((by, contents.as_slice()), (connection, &b"by stream"[..]));
+            // Both are taken: nobody else gets either.
+            assert!(std::net::UdpSocket::bind(at).is_err());
+            assert!(std::net::TcpListener::bind(at).is_err());
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn tp3_a_connection_opens_carries_both_ways_and_closes_on_the_same_port() {
     for ip in FAMILIES {
         let (mut one, mut two) = (
             Driver::bind((ip, 0).into()).await.unwrap(),
@@ -89,6 +126,10 @@ async fn a_connection_opens_carries_and_closes_on_the_same_port() {
         one.send(&Transmit { flow: flow(Transport::Tcp, &one, &two, Some(connection)), contents });
         let Received::Stream { connection: by, contents } = next(&mut two).await else { panic!() };
         assert_eq!((by, contents.as_slice()), (theirs, &b"hello"[..]));
+        let contents = Bytes::from_static(b"and back");
+        two.send(&Transmit { flow: flow(Transport::Tcp, &two, &one, Some(theirs)), contents });
+        let Received::Stream { connection: by, contents } = next(&mut one).await else { panic!() };
+        assert_eq!((by, contents.as_slice()), (connection, &b"and back"[..]));
     }
 }
 

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use conference::{Participant, ParticipantState};
-use sip_core::{Message, Method};
-use testkit::{Guest, Node, Phone, Room, Script};
+use sip_core::{Message, Method, StatusCode};
+use testkit::{Guest, HOST, Node, Phone, Room, Script, Stranger};
 
 const SIX_SECONDS: Duration = Duration::from_secs(6);
 
@@ -152,4 +152,35 @@ fn every_document_keeps_the_content_model_and_versions_go_up_by_one() {
         assert!(versions.windows(2).all(|two| two[1] == two[0] + 1), "{versions:?}");
     }
     assert!(last_state.starts_with("terminated;reason=noresource"), "{last_state}");
+}
+
+#[test]
+fn tx22_a_status_that_nobody_knows_is_shown_as_its_class() {
+    for (last, words) in [(499, "failed (499)"), (399, "moved"), (699, "busy (699)")] {
+        let mut room = Room::new(32, vec![Script::new("bob")]);
+        let address = SocketAddr::from(([192, 0, 2, 66], 5060));
+        let stranger = Stranger::join(&mut room.net, address);
+        let uri = sip_core::Uri::parse("sip:greta@192.0.2.66:5060").unwrap();
+        let host = room.host;
+        room.net.act(host, |host| host.invite(&uri, None));
+        room.net.run_for(Duration::from_secs(1));
+        let invite =
+            room.net.at(stranger).heard().iter().find_map(|bytes| match Message::parse(bytes) {
+                Ok(Message::Request(request)) if request.method == Method::Invite => Some(request),
+                _ => None,
+            });
+        let invite = invite.unwrap();
+        let mut says = |status: u16| {
+            let response = invite.response(StatusCode::new(status).unwrap(), Some("greta"));
+            room.net.inject(address, HOST, &response.to_bytes());
+            room.net.run_for(Duration::from_secs(1));
+            let roster = room.net.at(host).roster();
+            roster.into_iter().find(|one| one.entity.contains("greta@")).unwrap()
+        };
+        assert_eq!(says(182).state, ParticipantState::DialingOut, "queued is not ringing");
+        assert_eq!(says(184).state, ParticipantState::Alerting);
+        let gone = says(last);
+        assert_eq!(gone.state, ParticipantState::Disconnected);
+        assert!(gone.reason.contains(words), "{}", gone.reason);
+    }
 }

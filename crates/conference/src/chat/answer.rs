@@ -34,10 +34,10 @@ pub(crate) fn read(outcome: &Outcome, quirks: &Quirks) -> Next {
     };
     let code = response.status.code();
     let retry_after = response.headers.retry_after();
-    match code {
+    match response.status.understood().code() {
         200..=299 => Next::Accepted,
-        500 if quirks.shown_with_500 => Next::Accepted,
-        500 => retry_after.map_or(Next::Failed(Some(500)), |after| Next::Retry(after, 500)),
+        500 if code == 500 && quirks.shown_with_500 => Next::Accepted,
+        500 => retry_after.map_or(Next::Failed(Some(code)), |after| Next::Retry(after, code)),
         413 => Next::Shorter,
         405 | 406 | 415 | 488 | 501 => Next::TryOtherWay(code),
         403 | 600..=603 | 605..=699 => Next::Unsupported(code),

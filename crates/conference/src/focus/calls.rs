@@ -224,7 +224,7 @@ impl Focus {
         let Some(person) = self.participant_of(call) else { return };
         let name = self.name_of(person);
         let how = match failure {
-            CallFailure::Declined(response) if response.status.code() == 486 => "busy",
+            CallFailure::Declined(response) if response.status.understood().code() == 486 => "busy",
             _ => "failed",
         };
         self.call_over(call, words::call_failure(&name, failure), Some(how), now);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase, RING_AGAIN, TheirReinvite, UNANSWERED, copy_record_route};
-use super::requests::Arrival;
+use super::requests::{Arrival, trying};
 use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
 use crate::transaction::{Backoff, Timer};
@@ -48,7 +48,7 @@ impl Endpoint {
         let Some(transaction) = self.servers.get_mut(&server) else { return };
         transaction.call = Some(key);
         let tag = transaction.tag.clone();
-        self.respond_with(server, request.response(StatusCode::TRYING, None), now);
+        self.respond_with(server, trying(&request), now);
         let expires = request.headers.expires().unwrap_or(UNANSWERED).min(UNANSWERED);
         let until = now + expires.max(Duration::from_secs(1));
         let phase = Phase::Incoming {

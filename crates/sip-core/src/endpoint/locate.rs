@@ -385,7 +385,7 @@ impl Endpoint {
     /// §4.3). False where there is none.
     pub(super) fn fail_over(&mut self, id: u64, finish: &Finish, now: Instant) -> bool {
         let failed = match finish {
-            Finish::Response(response, _) => response.status.code() == 503,
+            Finish::Response(response, _) => response.status.understood().code() == 503,
             Finish::TimedOut | Finish::Unsendable => true,
         };
         let Some(client) = self.clients.get(&id).filter(|_| failed) else { return false };

@@ -50,7 +50,8 @@ impl Endpoint {
         id
     }
 
-    /// Answers a MESSAGE. Headers are name and value.
+    /// Answers a MESSAGE. Headers are name and value. A provisional status changes nothing: the Endpoint sends 100 itself
+    /// where that is due; with 408 the peer is not answered at all (RFC 4320 §4).
     pub fn respond(
         &mut self,
         message: PendingMessage,
@@ -58,6 +59,9 @@ impl Endpoint {
         headers: &[(&str, String)],
         now: Instant,
     ) {
+        if status.is_provisional() {
+            return;
+        }
         let Some(pending) = self.take_pending(message.0) else { return };
         let mut response = pending.request.response(status, None);
         for (name, value) in headers {

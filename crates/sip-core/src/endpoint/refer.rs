@@ -171,14 +171,7 @@ impl Endpoint {
         failure: &CallFailure,
         now: Instant,
     ) {
-        let status = match failure {
-            CallFailure::Cancelled => StatusCode::REQUEST_TERMINATED,
-            CallFailure::Declined(response) => response.status,
-            CallFailure::Emergency => StatusCode::DECLINE,
-            CallFailure::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            CallFailure::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        self.tell_referrer(call, status, now);
+        self.tell_referrer(call, failure.status(), now);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
-use super::requests::Arrival;
+use super::requests::{Arrival, trying};
 use super::responses::{Finish, copy_credentials};
 use super::{Contact, Due, Endpoint, Owner, answer_contact, contact_value};
 use crate::transaction::{Backoff, Timer};
@@ -126,7 +126,9 @@ impl Endpoint {
             return;
         }
         let lost = match &finish {
-            Finish::Response(response, _) => matches!(response.status.code(), 408 | 481),
+            Finish::Response(response, _) => {
+                matches!(response.status.understood().code(), 408 | 481)
+            }
             Finish::TimedOut => true,
             Finish::Unsendable => false,
         };
@@ -177,7 +179,7 @@ impl Endpoint {
         if let Some(ours) = call.waiting_reinvite.take() {
             self.unsent(key, ours.request);
         }
-        self.respond_with(arrival.server, arrival.request.response(StatusCode::TRYING, None), now);
+        self.respond_with(arrival.server, trying(&arrival.request), now);
         let id = self.hold(&arrival, Some(key), None, now);
         if let Some(call) = self.calls.get_mut(&key) {
             call.their_reinvite = Some(TheirReinvite::Pending);

@@ -28,8 +28,9 @@ pub(super) struct Arrival {
 
 impl Endpoint {
     pub(super) fn handle_request(&mut self, mut request: Request, flow: Flow, now: Instant) {
-        let back = note_source(&mut request, flow);
+        // Before it is noted where it came from: an old peer's Via is compared as a whole.
         let Some(key) = server_key(&request) else { return };
+        let back = note_source(&mut request, flow);
         if request.method == Method::Ack {
             self.handle_ack(request, &key, now);
             return;
@@ -39,7 +40,7 @@ impl Endpoint {
             return;
         }
         if request.method == Method::Cancel {
-            self.handle_cancel(&request, back, now);
+            self.handle_cancel(&request, key, back, now);
             return;
         }
         let merged = merged_key(&request).filter(|_| !has_to_tag(&request));
@@ -206,9 +207,14 @@ impl Endpoint {
             flow: arrival.flow,
             call,
             subscription,
+            until: now + UNANSWERED,
         };
+        // RFC 4320 §4.1: after that time 100 tells the peer to be patient, and before it nothing may.
+        let trying = Some(now + self.times.until_t2())
+            .filter(|_| pending.request.method != Method::Invite)
+            .map_or(pending.until, |trying| trying.min(pending.until));
         self.pending.insert(id, pending);
-        self.arm(Due::Pending(id), Some((now + UNANSWERED, Timer::Unanswered)));
+        self.arm(Due::Pending(id), Some((trying, Timer::Unanswered)));
         id
     }
 
@@ -219,6 +225,13 @@ impl Endpoint {
     }
 
     pub(super) fn pending_timeout(&mut self, id: RequestId, now: Instant) {
+        if let Some(pending) = self.pending.get(&id).filter(|pending| pending.until > now) {
+            let (server, until) = (pending.server, pending.until);
+            let trying = trying(&pending.request);
+            self.arm(Due::Pending(id), Some((until, Timer::Unanswered)));
+            self.respond_with(server, trying, now);
+            return;
+        }
         if let Some(pending) = self.take_pending(id) {
             tracing::warn!(method = %pending.request.method, "left unanswered");
             self.release_reinvite(&pending);
@@ -314,7 +327,8 @@ impl Endpoint {
         self.respond_with(server, response, now);
     }
 
-    /// A response of a server transaction: gets our tag and goes where the request came from.
+    /// A response of a server transaction: gets our tag and goes where the request came from. Of a request other than
+    /// INVITE no provisional response but 100 is sent, and never 408: it would come too late (RFC 4320 §4).
     pub(super) fn respond_with(&mut self, server: u64, mut response: Response, now: Instant) {
         self.write_agent(&mut response.headers, "Server");
         let times = self.times;
@@ -332,6 +346,16 @@ impl Endpoint {
                 machine.success(&times, now)
             }
             ServerMachine::Invite(machine) => machine.failure(bytes.clone(), reliable, &times, now),
+            ServerMachine::Other(machine) if response.status.is_provisional() => {
+                if response.status != StatusCode::TRYING || !machine.trying(bytes.clone()) {
+                    return;
+                }
+            }
+            ServerMachine::Other(machine) if response.status == StatusCode::REQUEST_TIMEOUT => {
+                machine.give_up(&times, now);
+                self.arm_server(server);
+                return;
+            }
             ServerMachine::Other(machine) => {
                 if !machine.respond(bytes.clone(), reliable, &times, now) {
                     return;
@@ -358,9 +382,8 @@ impl Endpoint {
     }
 
     fn handle_ack(&mut self, request: Request, key: &ServerKey, now: Instant) {
-        let key = ServerKey { method: Method::Invite, ..key.clone() };
         let times = self.times;
-        if let Some(id) = self.server_index.get(&key).copied()
+        if let Some(id) = self.acknowledged(&request, key)
             && let Some(transaction) = self.servers.get_mut(&id)
             && let ServerMachine::Invite(machine) = &mut transaction.machine
             && machine.handle_ack(transaction.flow.transport.is_reliable(), &times, now)
@@ -371,14 +394,28 @@ impl Endpoint {
         self.handle_success_ack(request, now);
     }
 
-    fn handle_cancel(&mut self, request: &Request, back: Flow, now: Instant) {
-        let invite = server_key(request).map(|key| ServerKey { method: Method::Invite, ..key });
-        let found = invite.and_then(|key| self.server_index.get(&key).copied());
-        let found = found.and_then(|invite| {
+    /// The INVITE that an ACK is for, by its branch; that of an old peer by what it answers, whose To has our tag where
+    /// the INVITE's had none (RFC 3261 §17.2.3).
+    fn acknowledged(&self, ack: &Request, key: &ServerKey) -> Option<u64> {
+        let key = ServerKey { method: Method::Invite, ..key.clone() };
+        if !key.branch.contains('\n') {
+            return self.server_index.get(&key).copied();
+        }
+        let tag = ack.headers.to_tag()?;
+        let untagged =
+            ServerKey { branch: key.branch.strip_suffix(tag)?.to_owned(), ..key.clone() };
+        let is_ours = |id: &&u64| self.servers.get(*id).is_some_and(|known| known.tag == tag);
+        let found = self.server_index.get(&untagged).filter(is_ours);
+        found.or_else(|| self.server_index.get(&key)).copied()
+    }
+
+    fn handle_cancel(&mut self, request: &Request, key: ServerKey, back: Flow, now: Instant) {
+        let invite = ServerKey { method: Method::Invite, ..key.clone() };
+        let found = self.server_index.get(&invite).copied().and_then(|invite| {
             let transaction = self.servers.get(&invite)?;
             Some((invite, transaction.tag.clone(), transaction.call))
         });
-        let (Some((invite, tag, call)), Some(key)) = (found, server_key(request)) else {
+        let Some((invite, tag, call)) = found else {
             self.refuse(request, request.response(StatusCode::NO_SUCH_CALL, None), back);
             return;
         };
@@ -453,23 +490,33 @@ pub(super) fn add_tag(response: &mut Response, tag: &str) {
     }
 }
 
-/// Branch, sent-by and method; requests of RFC 2543 are known by their Call-ID, CSeq and tag instead.
+/// Branch, sent-by and method (RFC 3261 §17.2.3). A request of RFC 2543 has no branch that tells it apart: there it is
+/// all that a repetition has in common with it.
 pub(super) fn server_key(request: &Request) -> Option<ServerKey> {
     let via = request.headers.top_via().ok()?;
-    // The sign of RFC 3261 alone tells nothing apart (RFC 4475 §3.2.1).
-    let unique = |branch: &&str| branch.len() > 7 && branch.starts_with("z9hG4bK");
-    let branch = match via.branch().filter(unique) {
+    let branch = match via.branch().filter(|branch| is_unique(branch)) {
         Some(branch) => branch.to_owned(),
-        None => {
-            let headers = &request.headers;
-            let from = headers.from_header().ok()?;
-            let number = headers.cseq().ok()?.number;
-            let tag = from.tag().unwrap_or_default();
-            format!("{}|{number}|{tag}|{}", headers.call_id()?, request.uri)
-        }
+        None => old_branch(request)?,
     };
-    let sent_by = format!("{}:{}", via.host, via.port.unwrap_or(5060)).to_ascii_lowercase();
+    let tls = via.transport.eq_ignore_ascii_case(Transport::Tls.via_token());
+    let usual = if tls { Transport::Tls } else { Transport::Udp }.default_port();
+    let sent_by = format!("{}:{}", via.host, via.port.unwrap_or(usual)).to_ascii_lowercase();
     Some(ServerKey { branch, sent_by, method: request.method.clone() })
+}
+
+/// The sign of RFC 3261 alone tells nothing apart (RFC 4475 §3.2.1).
+fn is_unique(branch: &str) -> bool {
+    branch.len() > 7 && branch.starts_with("z9hG4bK")
+}
+
+/// Request-URI, both tags, Call-ID, the number of CSeq and the whole top Via (RFC 3261 §17.2.3). No line end gets into
+/// any of them, so that none passes for another, nor for a branch. The tag of To is last: that of an ACK has to come off.
+fn old_branch(request: &Request) -> Option<String> {
+    let headers = &request.headers;
+    let (call_id, number) = (headers.call_id()?, headers.cseq().ok()?.number);
+    let (tag, via) = (headers.from_tag().unwrap_or_default(), headers.top_via().ok()?);
+    let to_tag = headers.to_tag().unwrap_or_default();
+    Some(format!("{}\n{tag}\n{call_id}\n{number}\n{via}\n{to_tag}", request.uri))
 }
 
 fn merged_key(request: &Request) -> Option<MergedKey> {
@@ -477,6 +524,15 @@ fn merged_key(request: &Request) -> Option<MergedKey> {
     let from = headers.from_header().ok()?;
     let tag = from.tag().unwrap_or_default().to_owned();
     Some((headers.call_id()?.to_owned(), tag, headers.cseq().ok()?.to_string()))
+}
+
+/// 100 with the Timestamp of the request (RFC 3261 §8.2.6.1).
+pub(super) fn trying(request: &Request) -> Response {
+    let mut response = request.response(StatusCode::TRYING, None);
+    if let Some(stamp) = request.headers.get("Timestamp") {
+        response.headers.push("Timestamp", stamp);
+    }
+    response
 }
 
 fn has_to_tag(request: &Request) -> bool {

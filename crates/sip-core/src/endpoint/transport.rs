@@ -1,7 +1,7 @@
 //! Flows and connections: what comes in is framed and read here, what goes out gets its Via and its way (RFC 3261 §18,
 //! RFC 3581).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -402,10 +402,19 @@ pub(super) fn note_source(request: &mut Request, flow: Flow) -> Flow {
     }
     request.headers.pop_via();
     request.headers.push_front("Via", via.to_string());
-    if asked && flow.transport == Transport::Udp {
-        return flow;
-    }
     let port = via.port.unwrap_or(flow.transport.default_port());
-    let remote = SocketAddr::new(flow.remote.ip(), port);
-    Flow { remote, ..flow }
+    let ip = match via.maddr().filter(|ip| may_answer_to(*ip, &flow)) {
+        Some(ip) => ip,
+        None if asked && flow.transport == Transport::Udp => return flow,
+        None => flow.remote.ip(),
+    };
+    Flow { remote: SocketAddr::new(ip, port), ..flow }
+}
+
+/// A peer may have its answers sent elsewhere by datagram (RFC 3261 §18.2.2, before RFC 3581 §4), but not to this very
+/// computer, nor to where the socket does not reach.
+fn may_answer_to(ip: IpAddr, flow: &Flow) -> bool {
+    let inside = ip.is_loopback() && !flow.remote.ip().is_loopback();
+    let reached = ip.is_ipv4() == flow.remote.is_ipv4() && !ip.is_unspecified();
+    flow.transport == Transport::Udp && reached && !inside
 }

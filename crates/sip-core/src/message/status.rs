@@ -7,6 +7,8 @@ pub struct StatusCode(u16);
 impl StatusCode {
     /// 100 Trying.
     pub const TRYING: Self = Self(100);
+    /// 183 Session Progress.
+    pub const SESSION_PROGRESS: Self = Self(183);
     /// 180 Ringing.
     pub const RINGING: Self = Self(180);
     /// 200 OK.
@@ -94,6 +96,27 @@ impl StatusCode {
     /// Whether it is 2xx.
     pub const fn is_success(self) -> bool {
         self.class() == 2
+    }
+
+    /// What it has to be taken for: itself where it is known, else 183 for a 1xx and x00 for those of a final class
+    /// (RFC 3261 §8.1.3.2). Whoever decides by a code asks for this one; a person is told the code that came.
+    pub const fn understood(self) -> Self {
+        match self.0 {
+            100 | 180..=183 | 199 => self,
+            200 | 202 | 204 => self,
+            300..=302 | 305 | 380 => self,
+            400..=410 | 412..=417 | 420..=425 | 428..=430 | 433 | 436..=440 | 469 | 470 => self,
+            480..=489 | 491 | 493 | 494 => self,
+            500..=505 | 513 | 555 | 580 => self,
+            600 | 603 | 604 | 606..=608 => self,
+            code if code < 200 => Self::SESSION_PROGRESS,
+            code => Self(code / 100 * 100),
+        }
+    }
+
+    /// Whether a phone rings, or as good as that: 180 or 183.
+    pub const fn is_ringing(self) -> bool {
+        matches!(self.understood().0, 180 | 183)
     }
 
     /// The phrase of the RFC; for codes without one, that of the class (RFC 3261 §8.1.3.2).
@@ -241,6 +264,35 @@ mod tests {
         assert_eq!(Failure::new(603), Some(Failure::DECLINE));
         assert!(Success::new(202).is_some());
         assert!(Provisional::new(200).is_none());
+    }
+
+    #[test]
+    fn tx22_what_is_not_known_is_taken_for_its_class() {
+        let taken = |code| StatusCode::new(code).unwrap().understood().code();
+        for known in [100, 180, 181, 183, 202, 302, 408, 421, 486, 494, 503, 580, 603, 606] {
+            assert_eq!(taken(known), known);
+        }
+        for (code, expected) in [
+            (101, 183),
+            (184, 183),
+            (198, 183),
+            (201, 200),
+            (299, 200),
+            (399, 300),
+            (411, 400),
+            (431, 400),
+            (499, 400),
+            (506, 500),
+            (599, 500),
+            (601, 600),
+            (699, 600),
+        ] {
+            assert_eq!(taken(code), expected, "{code}");
+        }
+        let rings = |code: &u16| StatusCode::new(*code).unwrap().is_ringing();
+        let ringing: Vec<u16> = (100..700).filter(rings).collect();
+        assert!(!ringing.iter().any(|code| matches!(code, 100 | 181 | 182 | 199 | 200..)));
+        assert_eq!(ringing.len(), 96);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Via {
         value.trim_matches(['[', ']']).parse().ok()
     }
 
+    /// Where responses are wanted instead of at the source, where that is an address (RFC 3261 §18.2.2).
+    pub fn maddr(&self) -> Option<IpAddr> {
+        self.params.value("maddr")?.trim_matches(['[', ']']).parse().ok()
+    }
+
     /// The source port a server saw.
     pub fn rport(&self) -> Option<u16> {
         self.params.value("rport")?.parse().ok()

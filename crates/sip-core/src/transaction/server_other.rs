@@ -1,4 +1,4 @@
-//! The server transaction of all other requests (RFC 3261 §17.2.2). Provisional responses are never sent: RFC 4320 §4.
+//! The server transaction of all other requests (RFC 3261 §17.2.2, RFC 4320 §4).
 
 use std::time::Instant;
 
@@ -11,14 +11,27 @@ use super::{Again, Fired, Timer, Times};
 pub(crate) enum ServerOther {
     /// Not answered.
     Trying,
+    /// Not answered; a 100 went out and is repeated for each repeated request.
+    Proceeding { trying: Bytes },
     /// Answered; J repeats the answer for each repeated request.
     Completed { j: Instant, response: Bytes },
+    /// Its time is over without an answer, which there will not be; J absorbs repeated requests.
+    Unanswered { j: Instant },
 }
 
 impl ServerOther {
     /// A request came.
     pub(crate) fn new() -> Self {
         Self::Trying
+    }
+
+    /// The 100 goes out; false where an answer or another 100 went before.
+    pub(crate) fn trying(&mut self, trying: Bytes) -> bool {
+        let waits = matches!(self, Self::Trying);
+        if waits {
+            *self = Self::Proceeding { trying };
+        }
+        waits
     }
 
     /// The final response goes out; false when one went out before, which stands.
@@ -30,27 +43,38 @@ impl ServerOther {
         now: Instant,
     ) -> bool {
         match self {
-            Self::Trying => {
+            Self::Trying | Self::Proceeding { .. } => {
                 let j = if reliable { now } else { now + times.patience() };
                 *self = Self::Completed { j, response };
                 true
             }
-            Self::Completed { .. } => false,
+            Self::Completed { .. } | Self::Unanswered { .. } => false,
+        }
+    }
+
+    /// It is too late for an answer (RFC 4320 §4.2).
+    pub(crate) fn give_up(&mut self, times: &Times, now: Instant) {
+        match self {
+            Self::Trying | Self::Proceeding { .. } => {
+                *self = Self::Unanswered { j: now + times.patience() };
+            }
+            Self::Completed { .. } | Self::Unanswered { .. } => {}
         }
     }
 
     /// The request came again.
     pub(crate) fn handle_again(&self) -> Again {
         match self {
-            Self::Trying => Again::Absorb,
-            Self::Completed { .. } => Again::Resend,
+            Self::Trying | Self::Unanswered { .. } => Again::Absorb,
+            Self::Proceeding { .. } | Self::Completed { .. } => Again::Resend,
         }
     }
 
     /// What is sent again.
     pub(crate) fn response(&self) -> Option<&Bytes> {
         match self {
-            Self::Trying => None,
+            Self::Trying | Self::Unanswered { .. } => None,
+            Self::Proceeding { trying } => Some(trying),
             Self::Completed { response, .. } => Some(response),
         }
     }
@@ -58,16 +82,19 @@ impl ServerOther {
     /// When it wants to be woken.
     pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
         match self {
-            Self::Trying => None,
-            Self::Completed { j, .. } => Some((*j, Timer::J)),
+            Self::Trying | Self::Proceeding { .. } => None,
+            Self::Completed { j, .. } | Self::Unanswered { j } => Some((*j, Timer::J)),
         }
     }
 
     /// Time has come.
     pub(crate) fn handle_timeout(&self, now: Instant) -> Fired {
         match self {
-            Self::Completed { j, .. } if *j <= now => Fired::Done,
-            Self::Trying | Self::Completed { .. } => Fired::Nothing,
+            Self::Completed { j, .. } | Self::Unanswered { j } if *j <= now => Fired::Done,
+            Self::Trying
+            | Self::Proceeding { .. }
+            | Self::Completed { .. }
+            | Self::Unanswered { .. } => Fired::Nothing,
         }
     }
 }

@@ -29,16 +29,6 @@ fn tp18_a_message_too_large_gets_513_and_the_connection_is_closed() {
 }
 
 #[test]
-fn tp8_a_stream_without_content_length_gets_400_and_is_closed() {
-    let mut script = Script::new();
-    script.open(1, OUTSIDE);
-    let bare = script.asks("OPTIONS", "", "").replace("Content-Length: 0\r\n", "");
-    assert!(script.stream(1, &bare).is_err());
-    script.expect("SIP/2.0 400");
-    assert_eq!(script.closed, [ConnectionId(1)]);
-}
-
-#[test]
 fn a_head_that_never_ends_closes_the_connection() {
     let mut script = Script::new();
     script.open(1, OUTSIDE);
@@ -99,23 +89,6 @@ fn a_request_by_a_new_connection_gives_the_dialog_its_way_back() {
     let now = script.now;
     script.agent.message(&call, None, Content::text("two"), now);
     assert_eq!(script.expect("MESSAGE").flow.connection, Some(ConnectionId(2)));
-}
-
-#[test]
-fn a_response_whose_connection_is_gone_goes_to_the_sent_by_port() {
-    let mut script = Script::new();
-    script.open(1, OUTSIDE);
-    let message = script.asks("MESSAGE", "", "hello").replace("/UDP", "/TCP");
-    script.stream(1, &message).unwrap();
-    let Event::Message { message, .. } = script.event() else { panic!() };
-    script.close(1, false);
-    let now = script.now;
-    script.agent.respond(message, sip_core::StatusCode::OK, &[], now);
-    script.wait(seconds(0));
-    assert_eq!(script.connects[0].remote, PEER.parse().unwrap());
-    let id = script.connects[0].connection.0;
-    script.open(id, PEER);
-    script.expect("SIP/2.0 200");
 }
 
 #[test]

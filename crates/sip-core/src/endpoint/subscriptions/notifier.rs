@@ -363,5 +363,5 @@ fn takes(accept: Option<Vec<String>>, package: Package) -> bool {
 /// An answer to a NOTIFY, or to a SUBSCRIBE that refreshes, after which there is no subscription (RFC 6665 §4.1.2.2,
 /// §4.2.2, RFC 5057 §5.1).
 pub(super) fn removes_subscription(status: StatusCode) -> bool {
-    ends_usage(status) || matches!(status.code(), 405 | 480 | 489 | 501)
+    ends_usage(status) || matches!(status.understood().code(), 405 | 480 | 489 | 501)
 }
