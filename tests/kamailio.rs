@@ -4,6 +4,7 @@
 
 #[allow(dead_code, reason = "the other stories use the rest")]
 mod ends {
+    pub mod baresip;
     pub mod cli;
     pub mod dns;
     pub mod kamailio;
@@ -16,10 +17,12 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ends::baresip::Baresip;
 use ends::cli::Cli;
 use ends::dns::{NameServer, Record};
-use ends::kamailio::{DOMAIN, Kamailio};
-use ends::process::free_port;
+use ends::kamailio::{DOMAIN, Kamailio, Rules};
+use ends::process::{free_port, within};
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(8);
 
@@ -208,9 +211,185 @@ fn after_a_restart_of_it_the_account_is_registered_again() {
     let before = standing();
     kamailio.restart();
     // Where it was still down at the first try, the next one is 15 to 30 s later (RFC 5626 §4.5).
-    let again = ends::process::within(Duration::from_secs(40), || standing() > before);
+    let again = within(Duration::from_secs(40), || standing() > before);
     assert!(again, "{}", alice.tail());
     assert!(alice.end().expect("it ends").success());
+}
+
+/// The shortest grant that an account takes: it is refreshed by itself, and its owner is reached after the first ran out.
+fn a_short_registration_is_refreshed(transport: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules { max_expires: 10, ..Rules::default() };
+    let users = [("weekly", "w"), ("bob", "b")];
+    let kamailio = Kamailio::start_with(folder.path(), &users, rules);
+    let names = names(&kamailio, transport);
+    let mut host =
+        with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
+    // A registration that corrects the address, as the registrar saw it, may follow the first at once.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = kamailio.granted("weekly");
+    let again = within(Duration::from_secs(25), || kamailio.granted("weekly") >= before + 2);
+    assert!(again, "granted {before} times, then {}", kamailio.granted("weekly"));
+    let conference = format!("sip:weekly@{DOMAIN}");
+    let mut bob = with_account(&kamailio, &names, "bob", "b", &["join", &conference]);
+    bob.expect("ready", SOON, |_| true);
+    bob.say("still here");
+    host.expect("message", SOON, |event| event["text"] == "still here");
+    let failed = host.events().iter().any(|event| event["state"] == "failed");
+    assert!(!failed, "{}", host.tail());
+    assert!(bob.end().expect("it ends").success());
+    assert!(host.end().expect("it ends").success());
+}
+
+#[test]
+fn a_short_registration_is_refreshed_by_itself_by_udp() {
+    a_short_registration_is_refreshed("udp");
+}
+
+#[test]
+fn a_short_registration_is_refreshed_by_itself_by_tcp() {
+    a_short_registration_is_refreshed("tcp");
+}
+
+#[test]
+fn a_short_registration_is_refreshed_by_itself_by_tls() {
+    a_short_registration_is_refreshed("tls");
+}
+
+/// The host calls a phone that is registered there: texts, hold and goodbye pass the proxy inside the call.
+fn the_host_dials_out_through_it(transport: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let kamailio = Kamailio::start(folder.path(), &[("weekly", "w"), ("bob", "b")]);
+    let names = names(&kamailio, transport);
+    let mut host =
+        with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
+    let conference = format!("sip:weekly@{DOMAIN}");
+    let server = kamailio.address;
+    let mut bob =
+        Baresip::start_registered(folder.path(), ("bob", "b"), DOMAIN, server, &conference);
+    assert!(within(SOON, || kamailio.granted("bob") == 1), "{}", kamailio.tail());
+    host.invite(&bob.uri);
+    let entity = bob.uri.clone();
+    let becomes = |host: &Cli, state: &str| {
+        let now = || host.roster().get(&entity).map(|(_, state)| state.clone());
+        let so = within(SOON, || now().as_deref() == Some(state));
+        assert!(so, "Bob is {:?}, not {state}\n{}", now(), host.tail());
+    };
+    becomes(&host, "connected");
+    // His own re-INVITEs: on hold and back.
+    bob.hold();
+    becomes(&host, "on-hold");
+    bob.resume();
+    becomes(&host, "connected");
+    host.say("one");
+    assert!(within(SOON, || bob.shown() == ["Host: one"]), "{:?}", bob.shown());
+    // His phone texts outside of the call, to the address that called him: it is his, by the proxy that vouches for him.
+    bob.text("two");
+    let line = host.expect("message", SOON, |event| event["text"] == "two");
+    assert_eq!(line["from"], entity);
+    let event = host.expect("participant", SOON, |event| event["entity"] == entity);
+    host.command(&json!({"command": "remove", "id": event["id"]}));
+    becomes(&host, "disconnected");
+    assert!(host.end().expect("it ends").success());
+    let passed = kamailio.passed();
+    let inside = |method: &str, from: &str| {
+        let from = format!("{method} from=sip:{from}@{DOMAIN} ");
+        let of = |line: &&String| line.starts_with(&from) && !line.contains("to-tag=0");
+        passed.iter().filter(of).count()
+    };
+    assert_eq!(inside("ACK", "weekly"), 1, "{passed:#?}");
+    assert!(inside("INVITE", "bob") >= 2 && inside("MESSAGE", "weekly") >= 1, "{passed:#?}");
+    assert_eq!(inside("BYE", "weekly"), 1, "{passed:#?}");
+    let mut hosts = passed.iter().filter(|line| line.contains(" from=sip:weekly@"));
+    assert!(hosts.all(|line| line.ends_with(&format!("by={transport}"))), "{passed:#?}");
+}
+
+#[test]
+fn the_host_dials_out_through_it_by_udp() {
+    the_host_dials_out_through_it("udp");
+}
+
+#[test]
+fn the_host_dials_out_through_it_by_tcp() {
+    the_host_dials_out_through_it("tcp");
+}
+
+#[test]
+fn the_host_dials_out_through_it_by_tls() {
+    the_host_dials_out_through_it("tls");
+}
+
+/// One who is in no call, behind the same proxy, and says that he is somebody who is.
+struct Stranger(UdpSocket);
+
+impl Stranger {
+    /// Writes to the conference as `from`; gives the final answer.
+    fn writes(&self, kamailio: &Kamailio, from: &str, text: &str) -> String {
+        let own = self.0.local_addr().unwrap();
+        let unique = format!("{}{}", own.port(), from.len() + text.len());
+        let message = format!(
+            "MESSAGE sip:weekly@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bK{unique}\r\n\
+             Max-Forwards: 70\r\nFrom: {from};tag=s{unique}\r\nTo: <sip:weekly@{DOMAIN}>\r\n\
+             Call-ID: {unique}\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        self.0.set_read_timeout(Some(SOON)).unwrap();
+        self.0.send_to(message.as_bytes(), kamailio.address).unwrap();
+        loop {
+            let mut buffer = [0; 4096];
+            let length = self.0.recv(&mut buffer).expect("it is answered");
+            let answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if !answer.starts_with("SIP/2.0 1") {
+                return answer;
+            }
+        }
+    }
+}
+
+/// The proxy lets nobody claim an address of its own domain without its password; of an address elsewhere it knows
+/// nothing and lets it through: then it is the conference that refuses who only says that he is Dave.
+#[test]
+fn a_stranger_behind_it_with_a_forged_address_gets_nothing_relayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let kamailio = Kamailio::start(folder.path(), &[("weekly", "w"), ("bob", "b")]);
+    let names = names(&kamailio, "udp");
+    let mut host =
+        with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
+    let conference = format!("sip:weekly@{DOMAIN}");
+    let mut bob = with_account(&kamailio, &names, "bob", "b", &["join", &conference]);
+    bob.expect("ready", SOON, |_| true);
+    // Dave has no account here.
+    let (dns, listen) =
+        (names.address.to_string(), format!("127.0.0.2:{}", free_port([127, 0, 0, 2].into())));
+    let arguments = ["join", &conference, "--dns", &dns, "--name", "Dave", "--audio", "silence"];
+    let mut dave = Cli::start("dave", &[&arguments[..], &["--listen", &listen]].concat());
+    dave.expect("ready", SOON, |_| true);
+    let roster = host.present();
+    let (entity, _) = roster.iter().find(|(_, (name, _))| name == "Dave").expect("Dave is there");
+    let stranger = Stranger(UdpSocket::bind("127.0.0.66:0").unwrap());
+    let answer = stranger.writes(&kamailio, &format!("\"bob\" <sip:bob@{DOMAIN}>"), "as bob");
+    assert!(answer.starts_with("SIP/2.0 407 "), "{answer}");
+    let answer = stranger.writes(&kamailio, &format!("\"Dave\" <{entity}>"), "as Dave");
+    assert!(answer.starts_with("SIP/2.0 403 Forbidden"), "{answer}");
+    // Not even that there is a conference is said.
+    assert!(!answer.contains("isfocus") && !answer.contains("Warning"), "{answer}");
+    let passed = kamailio.passed();
+    let reached = passed.iter().filter(|line| line.starts_with(&format!("MESSAGE from={entity} ")));
+    assert_eq!(reached.count(), 1, "{passed:#?}");
+    // Those who are in write on, and each reads them only.
+    dave.say("really Dave");
+    bob.say("really bob");
+    for (who, own) in [(&host, ""), (&bob, "really bob"), (&dave, "really Dave")] {
+        for text in ["really Dave", "really bob"].into_iter().filter(|text| *text != own) {
+            who.expect("message", SOON, |event| event["text"] == text);
+        }
+        let forged = who.messages().into_iter().any(|line| line.text.starts_with("as "));
+        assert!(!forged, "{:?}", who.messages());
+    }
+    for who in [&mut bob, &mut dave, &mut host] {
+        assert!(who.end().expect("it ends").success());
+    }
 }
 
 fn by_tls(kamailio: &Kamailio, request: &str) -> Vec<u8> {

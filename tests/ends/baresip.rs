@@ -35,16 +35,45 @@ impl Baresip {
         tone_hz: f64,
         conference: &str,
     ) -> Self {
+        let address = SocketAddr::new(ip, free_port(ip));
+        let uri = format!("sip:{user}@{address}");
+        let transport = if conference.ends_with(";transport=tcp") { ";transport=tcp" } else { "" };
+        let account = format!("<{uri}{transport}>;regint=0;answermode=auto;audio_codecs={codec}\n");
+        Self::launch(folder, user, address, uri, &account, tone_hz, conference)
+    }
+
+    /// As [`Self::start`], with an account at a server that everything goes through.
+    pub fn start_registered(
+        folder: &Path,
+        (user, password): (&str, &str),
+        domain: &str,
+        server: SocketAddr,
+        conference: &str,
+    ) -> Self {
+        let address = SocketAddr::new(server.ip(), free_port(server.ip()));
+        let uri = format!("sip:{user}@{domain}");
+        let account = format!(
+            "<{uri}>;regint=600;answermode=auto;audio_codecs=pcmu;auth_user={user};auth_pass={password};\
+             outbound=\"sip:{server}\"\n"
+        );
+        Self::launch(folder, user, address, uri, &account, 440.0, conference)
+    }
+
+    fn launch(
+        folder: &Path,
+        user: &str,
+        address: SocketAddr,
+        uri: String,
+        account: &str,
+        tone_hz: f64,
+        conference: &str,
+    ) -> Self {
         let folder = folder.join(user);
         fs::create_dir_all(&folder).unwrap();
-        let address = SocketAddr::new(ip, free_port(ip));
         let loopback = IpAddr::from([127, 0, 0, 1]);
         let control = SocketAddr::new(loopback, free_port(loopback));
         let console = SocketAddr::new(loopback, free_port(loopback));
         write_tone(&folder.join("tone.wav"), tone_hz);
-        let uri = format!("sip:{user}@{address}");
-        let transport = if conference.ends_with(";transport=tcp") { ";transport=tcp" } else { "" };
-        let account = format!("<{uri}{transport}>;regint=0;answermode=auto;audio_codecs={codec}\n");
         fs::write(folder.join("accounts"), account).unwrap();
         fs::write(folder.join("contacts"), format!("\"Conference\" <{conference}>\n")).unwrap();
         fs::write(folder.join("config"), config(&folder, address, control, console)).unwrap();

@@ -12,6 +12,21 @@ use super::process::{Program, free_ports, within};
 /// The domain that it serves.
 pub const DOMAIN: &str = "sip.parlour.test";
 
+/// What it does differently where a test wants it so.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The address it listens on.
+    pub ip: IpAddr,
+    /// The longest that a registration may last, in seconds.
+    pub max_expires: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), max_expires: 3600 }
+    }
+}
+
 /// One running Kamailio.
 pub struct Kamailio {
     folder: PathBuf,
@@ -25,14 +40,19 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts one with these users and their passwords.
     pub fn start(folder: &Path, users: &[(&str, &str)]) -> Self {
+        Self::start_with(folder, users, Rules::default())
+    }
+
+    /// Starts one that goes by these rules.
+    pub fn start_with(folder: &Path, users: &[(&str, &str)], rules: Rules) -> Self {
         let folder = folder.join("kamailio");
         fs::create_dir_all(folder.join("run")).unwrap();
-        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ip = rules.ip;
         let port = free_ports(ip, 2);
         let (address, secure) = (SocketAddr::new(ip, port), SocketAddr::new(ip, port + 1));
         certificates(&folder);
         write_users(&folder, users);
-        fs::write(folder.join("kamailio.cfg"), config(&folder, address, secure)).unwrap();
+        fs::write(folder.join("kamailio.cfg"), config(&folder, address, secure, rules)).unwrap();
         fs::write(folder.join("tls.cfg"), tls_config(&folder)).unwrap();
         let program = run(&folder);
         let kamailio = Self { folder, address, secure, program };
@@ -68,7 +88,16 @@ impl Kamailio {
 
     /// What passed it so far: `METHOD from=URI to-tag=0|1 ruri=URI by=udp|tcp|tls`.
     pub fn passed(&self) -> Vec<String> {
-        let mark = "PASSED ";
+        self.logged("PASSED ")
+    }
+
+    /// How many REGISTERs of this user it granted.
+    pub fn granted(&self, user: &str) -> usize {
+        let mark = format!("sip:{user}@{DOMAIN} ");
+        self.logged("SAVED ").iter().filter(|line| line.starts_with(&mark)).count()
+    }
+
+    fn logged(&self, mark: &str) -> Vec<String> {
         let lines = self.program.lines();
         lines
             .iter()
@@ -151,8 +180,8 @@ fn tls_config(folder: &Path) -> String {
     )
 }
 
-fn config(folder: &Path, address: SocketAddr, secure: SocketAddr) -> String {
-    let folder = folder.display();
+fn config(folder: &Path, address: SocketAddr, secure: SocketAddr, rules: Rules) -> String {
+    let (folder, max_expires) = (folder.display(), rules.max_expires);
     let modules = [
         "jsonrpcs",
         "kex",
@@ -200,6 +229,7 @@ modparam("registrar", "gruu_enabled", 0)
 modparam("registrar", "received_avp", "$avp(received)")
 modparam("nathelper", "received_avp", "$avp(received)")
 modparam("registrar", "min_expires", 5)
+modparam("registrar", "max_expires", {max_expires})
 modparam("auth_db", "db_url", "text://{folder}/db")
 modparam("auth_db", "calculate_ha1", 1)
 modparam("auth_db", "password_column", "password")
@@ -226,7 +256,7 @@ request_route {{
         if (!www_authenticate("{DOMAIN}", "subscriber")) {{ www_challenge("{DOMAIN}", "1"); exit; }}
         if ($au != $tU) {{ sl_send_reply("403", "Not yours"); exit; }}
         fix_nated_register();
-        if (!save("location")) sl_reply_error();
+        if (save("location")) xlog("L_ERR", "SAVED $tu expires=$hdr(Expires)\n"); else sl_reply_error();
         exit;
     }}
     # Who claims an address of ours proves it.

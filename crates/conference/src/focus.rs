@@ -43,6 +43,8 @@ pub struct FocusSettings {
     pub conference: Uri,
     /// What it is about.
     pub subject: String,
+    /// An address of the domain at whose registrar we have an account: it vouches for who is from there.
+    pub registered_at: Option<Uri>,
     /// Limit of each sender's texts.
     pub chat_rate: ChatRate,
     /// The most people beside the host.
@@ -78,6 +80,8 @@ struct Leg {
     dialog: (String, String, String),
     /// Whether a proxy stays on its way: requests from that hop are everybody's behind it.
     is_routed: bool,
+    /// Where that proxy sees the phone.
+    beyond_hop: Option<std::net::SocketAddr>,
     /// Where texts outside of the dialog go, and as whom they come.
     contact: Option<Uri>,
     dialled_uri: Option<Uri>,
@@ -463,8 +467,7 @@ impl Focus {
         if let Some(proven) = tie_proven(identity, &addresses) {
             return proven;
         }
-        let is_routed = |key| self.legs.get(&key).is_some_and(|leg| leg.is_routed);
-        tie_through(request, flow, &addresses, is_routed)
+        tie_through(request, flow, &addresses, self.settings.registered_at.as_ref())
     }
 
     fn addresses(&self) -> Vec<LegAddress<CallKey>> {
@@ -475,6 +478,8 @@ impl Focus {
                 flow: leg.flow,
                 uri: leg.uri.clone(),
                 identity: leg.identity.clone(),
+                is_routed: leg.is_routed,
+                beyond_hop: leg.beyond_hop,
             })
             .collect()
     }

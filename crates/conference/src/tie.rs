@@ -1,6 +1,8 @@
 //! To which leg a request from outside of every dialog belongs (sip-chat §0.6, §3.3). A name alone never ties.
 
-use sip_core::{Flow, Identity, Request, Transport, Uri};
+use std::net::SocketAddr;
+
+use sip_core::{Flow, Headers, Identity, Request, Transport, Uri};
 
 /// What is known of a leg's way.
 #[derive(Clone, Debug)]
@@ -12,6 +14,24 @@ pub(crate) struct LegAddress<K> {
     pub(crate) uri: Option<Uri>,
     /// Who the leg was proven to be when it came.
     pub(crate) identity: Identity,
+    /// Whether a proxy stays on its way.
+    pub(crate) is_routed: bool,
+    /// Where the last hop to us sees the peer, as far as is known.
+    pub(crate) beyond_hop: Option<SocketAddr>,
+}
+
+/// From where the last hop to us got a request: the second Via, which that hop completed (RFC 3261 §18.2.1, RFC 3581). What
+/// stands below anybody could have written.
+pub(crate) fn beyond_hop(headers: &Headers) -> Option<SocketAddr> {
+    let vias = headers.vias().ok()?;
+    let via = vias.get(1)?;
+    let received = via.params.value("received").map(|text| text.trim_matches(['[', ']']));
+    let ip = match received {
+        Some(text) => text.parse().ok()?,
+        None => via.host.ip()?,
+    };
+    let port = via.params.value("rport").and_then(|port| port.parse().ok());
+    Some(SocketAddr::new(ip, port.or(via.port).unwrap_or(5060)))
 }
 
 /// The one leg of who is proven to have sent a request (rule 1): the leg that came with the same proof, or the one at the
@@ -40,17 +60,18 @@ pub(crate) fn tie_proven<K: Copy>(
 
 /// The one leg of a peer that is reached without any proxy.
 pub(crate) fn tie<K: Copy>(request: &Request, flow: &Flow, legs: &[LegAddress<K>]) -> Option<K> {
-    tie_through(request, flow, legs, |_| false)
+    tie_through(request, flow, legs, None)
 }
 
 /// The one leg, by connection or source address and port (rule 2), or by user part and source address where that
 /// address carries one leg only (rule 4). What came through a next hop, which is everybody's behind it, ties by the
-/// whole From address and the same hop only (rule 3).
+/// whole From address and the same hop only (rule 3), and that only where the hop knows: it lets nobody have an address
+/// of the `domain` whose registrar it is without his password; of an address elsewhere it knows but where it saw it.
 pub(crate) fn tie_through<K: Copy>(
     request: &Request,
     flow: &Flow,
     legs: &[LegAddress<K>],
-    is_routed: impl Fn(K) -> bool,
+    domain: Option<&Uri>,
 ) -> Option<K> {
     let own = |leg: &&LegAddress<K>| match flow.transport {
         Transport::Tcp | Transport::Tls => {
@@ -62,11 +83,14 @@ pub(crate) fn tie_through<K: Copy>(
     let from = request.headers.from_header().ok();
     let from = from.as_ref().and_then(|from| from.uri.as_sip());
     let is_relayed = request.headers.vias().is_ok_and(|vias| vias.len() > 1);
-    if is_relayed || on_flow.clone().any(|leg| is_routed(leg.key)) {
+    if is_relayed || on_flow.clone().any(|leg| leg.is_routed) {
         let from = from?;
+        let is_vouched_for = domain.is_some_and(|domain| same_host(domain, from));
+        let seen = beyond_hop(&request.headers);
         let mut named = on_flow.filter(|leg| {
             let same = leg.uri.as_ref().is_some_and(|known| same_person(known, from));
-            same && is_routed(leg.key)
+            let is_there = seen.is_some() && leg.beyond_hop == seen;
+            same && leg.is_routed && (is_vouched_for || is_there)
         });
         let leg = named.next()?;
         return named.next().is_none().then_some(leg.key);
@@ -77,7 +101,7 @@ pub(crate) fn tie_through<K: Copy>(
     let user = from?.user_unescaped()?;
     let mut by_address = legs.iter().filter(|leg| leg.flow.remote.ip() == flow.remote.ip());
     let leg = by_address.next()?;
-    let alone = by_address.next().is_none() && !is_routed(leg.key);
+    let alone = by_address.next().is_none() && !leg.is_routed;
     let same_user =
         leg.uri.as_ref().and_then(Uri::user_unescaped).is_some_and(|known| known == user);
     (alone && same_user).then_some(leg.key)
@@ -85,10 +109,11 @@ pub(crate) fn tie_through<K: Copy>(
 
 /// User and host; ports are dropped by some phones.
 fn same_person(one: &Uri, two: &Uri) -> bool {
-    let hosts = (one.host.to_string(), two.host.to_string());
-    one.user.is_some()
-        && one.user_unescaped() == two.user_unescaped()
-        && hosts.0.eq_ignore_ascii_case(&hosts.1)
+    one.user.is_some() && one.user_unescaped() == two.user_unescaped() && same_host(one, two)
+}
+
+fn same_host(one: &Uri, two: &Uri) -> bool {
+    one.host.to_string().eq_ignore_ascii_case(&two.host.to_string())
 }
 
 #[cfg(test)]
@@ -102,7 +127,8 @@ mod tests {
         let remote = remote.parse().unwrap();
         let flow = Flow { transport: Transport::Udp, local, remote, connection: None };
         let uri = Uri::parse(&format!("sip:{user}@somewhere")).ok();
-        LegAddress { key, flow, uri, identity: Identity::Unverified }
+        let identity = Identity::Unverified;
+        LegAddress { key, flow, uri, identity, is_routed: false, beyond_hop: None }
     }
 
     fn tied(from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
@@ -146,30 +172,56 @@ mod tests {
         assert_eq!(tied("<sip:bob@z>;tag=1", "192.0.2.9:5070", &legs), None);
     }
 
-    fn through(vias: usize, from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
+    /// Tied where the hop is the registrar of `somewhere`, and it saw the sender at this address.
+    fn through(seen: &str, from: &str, source: &str, legs: &[LegAddress<u32>]) -> Option<u32> {
         let mut headers = Headers::default();
-        for n in 0..vias {
-            headers.push("Via", format!("SIP/2.0/UDP h{n};branch=z9hG4bK{n}"));
+        headers.push("Via", "SIP/2.0/UDP hop;branch=z9hG4bK1");
+        if let Some((ip, port)) = seen.split_once(':') {
+            let via = format!("SIP/2.0/UDP h:9;received={ip};rport={port};branch=z9hG4bK2");
+            headers.push("Via", via);
+            // Whatever the sender wrote below it.
+            headers.push("Via", "SIP/2.0/UDP 192.0.2.77:5060;branch=z9hG4bK3");
         }
         headers.push("From", from);
         let uri = AnyUri::parse("sip:conf@x").unwrap();
         let request = Request { method: Method::Message, uri, headers, body: Default::default() };
-        tie_through(&request, &leg(0, source, "x").flow, legs, |key| key == 1)
+        let domain = Uri::parse("sip:conf@somewhere").unwrap();
+        tie_through(&request, &leg(0, source, "x").flow, legs, Some(&domain))
     }
 
     #[test]
     fn what_comes_through_a_proxy_ties_by_the_whole_address_and_the_same_hop_only() {
-        let hop = "192.0.2.5:5060";
-        let legs = [leg(1, hop, "bob"), leg(2, "192.0.2.9:5060", "carol")];
+        let (hop, direct, seen) = ("192.0.2.5:5060", "", "198.51.100.1:5060");
+        let mut legs = [leg(1, hop, "bob"), leg(2, "192.0.2.9:5060", "carol")];
+        legs[0].is_routed = true;
         let mallory = "<sip:mallory@somewhere>;tag=1";
-        assert_eq!(through(1, mallory, hop, &legs), None, "the proxy's own port is no proof");
-        assert_eq!(through(2, mallory, hop, &legs), None);
-        assert_eq!(through(2, "<sip:bob@somewhere>;tag=1", hop, &legs), Some(1));
-        assert_eq!(through(2, "<sip:bob@elsewhere>;tag=1", hop, &legs), None);
-        assert_eq!(through(2, "<sip:bob@somewhere>;tag=1", "192.0.2.6:5060", &legs), None);
-        assert_eq!(through(1, "<sip:bob@z>;tag=1", "192.0.2.5:9999", &legs), None);
-        assert_eq!(through(2, "<sip:carol@somewhere>;tag=1", "192.0.2.9:5060", &legs), None);
-        assert_eq!(through(1, "<sip:carol@z>;tag=1", "192.0.2.9:5060", &legs), Some(2));
+        assert_eq!(through(direct, mallory, hop, &legs), None, "the proxy's port is no proof");
+        assert_eq!(through(seen, mallory, hop, &legs), None);
+        assert_eq!(through(seen, "<sip:bob@somewhere>;tag=1", hop, &legs), Some(1));
+        assert_eq!(through(seen, "<sip:bob@elsewhere>;tag=1", hop, &legs), None);
+        assert_eq!(through(seen, "<sip:bob@somewhere>;tag=1", "192.0.2.6:5060", &legs), None);
+        assert_eq!(through(direct, "<sip:bob@z>;tag=1", "192.0.2.5:9999", &legs), None);
+        assert_eq!(through(seen, "<sip:carol@somewhere>;tag=1", "192.0.2.9:5060", &legs), None);
+        assert_eq!(through(direct, "<sip:carol@z>;tag=1", "192.0.2.9:5060", &legs), Some(2));
+    }
+
+    #[test]
+    fn an_address_that_the_proxy_does_not_vouch_for_ties_only_where_the_proxy_saw_it() {
+        let hop = "192.0.2.5:5060";
+        let mut legs = [leg(1, hop, "bob")];
+        legs[0].is_routed = true;
+        legs[0].uri = Uri::parse("sip:dave@elsewhere").ok();
+        let dave = "<sip:dave@elsewhere>;tag=1";
+        assert_eq!(
+            through("198.51.100.1:5060", dave, hop, &legs),
+            None,
+            "nobody knows where he is"
+        );
+        legs[0].beyond_hop = "198.51.100.1:5060".parse().ok();
+        assert_eq!(through("198.51.100.1:5060", dave, hop, &legs), Some(1));
+        assert_eq!(through("198.51.100.1:5061", dave, hop, &legs), None);
+        assert_eq!(through("192.0.2.77:5060", dave, hop, &legs), None);
+        assert_eq!(through("", dave, hop, &legs), None);
     }
 
     #[test]

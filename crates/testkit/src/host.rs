@@ -46,6 +46,7 @@ impl Host {
             own: NameAddr::new(Some(name), shell.own_uri(OWN_USER)),
             conference: shell.own_uri(CONFERENCE_USER),
             subject: "Weekly ops".to_owned(),
+            registered_at: None,
             chat_rate,
             capacity: 150,
         };

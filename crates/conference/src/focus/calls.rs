@@ -5,8 +5,10 @@ use sip_core::{
     Response, SubscriptionKey, Uri,
 };
 
+use super::delivery::address_of;
 use super::{Caller, FORGET_CALLER_AFTER, Focus, HOST, Leg, MAX_CALLERS, entity_of};
 use crate::chat::quirks;
+use crate::tie::beyond_hop;
 use crate::{
     ChatAbility, Effect, Event, MediaState, MixerAct, Now, ParticipantId, ParticipantState, SipAct,
     name, words,
@@ -57,6 +59,7 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&call) else { return };
         let before = leg.flow;
         leg.refresh(headers);
+        leg.beyond_hop = beyond_hop(headers).or(leg.beyond_hop);
         // Where its Contact says nothing that can be reached, it is where this came from.
         if leg.flow == before {
             leg.flow = flow;
@@ -145,6 +148,8 @@ impl Focus {
         let headers = &response.headers;
         leg.flow = flow;
         leg.learn(headers, true);
+        // No request of the phone's came yet: a proxy that keeps it reachable sees it where its Contact says.
+        leg.beyond_hop = leg.contact.as_ref().and_then(address_of);
         let call_id = headers.call_id().unwrap_or_default().to_owned();
         leg.dialog = (call_id, tag_of(headers.from_header()), tag_of(headers.to_header()));
         self.connected(call, now);
@@ -183,6 +188,7 @@ impl Focus {
         leg.learn(headers, false);
         leg.identity = caller.identity;
         leg.is_routed |= headers.vias().is_ok_and(|vias| vias.len() > 1);
+        leg.beyond_hop = beyond_hop(headers);
         let tag = from.tag().unwrap_or_default().to_owned();
         leg.dialog = (headers.call_id().unwrap_or_default().to_owned(), String::new(), tag);
         // The phone files what it gets later under what it dialled.

@@ -79,6 +79,7 @@ impl Leg {
             identity: sip_core::Identity::Unverified,
             dialog: Default::default(),
             is_routed: false,
+            beyond_hop: None,
             contact: None,
             dialled_uri: None,
             quirks_name: None,
@@ -166,7 +167,7 @@ impl Leg {
 }
 
 /// Where a URI with a literal address leads over UDP.
-fn address_of(uri: &Uri) -> Option<std::net::SocketAddr> {
+pub(super) fn address_of(uri: &Uri) -> Option<std::net::SocketAddr> {
     let ip = uri.host.ip().filter(|_| uri.transport().is_none_or(|name| name == "udp"))?;
     Some(std::net::SocketAddr::new(ip, uri.port.unwrap_or(5060)))
 }

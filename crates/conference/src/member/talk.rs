@@ -288,9 +288,15 @@ impl Member {
     /// Whether a request outside of the call comes from whom we talk to. Where his way is not known, nobody knows.
     fn is_from_peer(&self, request: &Request, flow: &Flow) -> bool {
         self.flow.is_some_and(|known| {
-            let uri = self.settings.peer.uri.as_sip().cloned();
-            let identity = sip_core::Identity::Unverified;
-            tie(request, flow, &[LegAddress { key: (), flow: known, uri, identity }]).is_some()
+            let peer = LegAddress {
+                key: (),
+                flow: known,
+                uri: self.settings.peer.uri.as_sip().cloned(),
+                identity: sip_core::Identity::Unverified,
+                is_routed: false,
+                beyond_hop: None,
+            };
+            tie(request, flow, &[peer]).is_some()
         })
     }
 

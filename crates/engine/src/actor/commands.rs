@@ -98,6 +98,7 @@ impl Actor {
             own: self.own.clone(),
             conference: conference.clone(),
             subject: subject.clone(),
+            registered_at: self.accounts.address.clone(),
             chat_rate: self.settings.chat_rate,
             capacity: CAPACITY,
         };
