@@ -41,9 +41,14 @@ pub fn message(data: &[u8]) {
     match Message::parse(data) {
         Ok(read) => {
             let written = bytes_of(&read);
-            // What is written spells out what was compact, and so can be the one that is too large.
+            // What is written spells out what was compact, and has a Content-Length: so it can be the one that is too
+            // large, or has a line too many.
             let Ok(again) = Message::parse(&written) else {
-                assert!(written.len() > sip_core::message::MAX_MESSAGE, "not read again");
+                let is_full = read.headers().iter().count() >= 256;
+                assert!(
+                    is_full || written.len() > sip_core::message::MAX_MESSAGE,
+                    "not read again"
+                );
                 return;
             };
             assert_eq!(bytes_of(&again), written);

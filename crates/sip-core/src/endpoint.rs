@@ -89,6 +89,9 @@ pub mod capabilities {
 const MAX_TRANSACTIONS: usize = 20_000;
 /// Of these, kept free for requests of dialogs that stand: a flood must not silence those who take part.
 const RESERVED: usize = 4_000;
+/// The most answered requests of one call whose answers are kept to be sent again (RFC 3261 §17.2.2). An older one that
+/// comes again is told by its number not to be new: it gets 500 and is not taken twice (§12.2.2).
+const MAX_ANSWERED: usize = 2_000;
 /// The most transactions that requests outside of dialogs from one address may hold.
 const MAX_PER_SOURCE: usize = 4_000;
 
@@ -260,6 +263,8 @@ struct ServerTransaction {
     /// The tag we put into To.
     tag: String,
     call: Option<CallKey>,
+    /// In whose dialog the request came.
+    within: Option<CallKey>,
     /// Its entry in `merged_index`.
     merged: Option<MergedKey>,
     /// Who sent the request.

@@ -82,6 +82,8 @@ pub(super) struct Call {
     pub(super) invite_cseq: Option<u32>,
     pub(super) descriptions: Descriptions,
     pub(super) timer: SessionTimer,
+    /// The server transactions of their requests other than INVITE that were answered, oldest first; some may be over.
+    pub(super) answered: VecDeque<u64>,
 }
 
 /// A re-INVITE of the peer.
@@ -116,6 +118,7 @@ impl Call {
             invite_cseq: None,
             descriptions: Descriptions::default(),
             timer: SessionTimer::default(),
+            answered: VecDeque::new(),
         }
     }
 }

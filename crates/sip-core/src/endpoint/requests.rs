@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::transport::note_source;
 use super::{
-    Due, Endpoint, MAX_PER_SOURCE, MAX_TRANSACTIONS, MergedKey, Pending, RESERVED, ServerKey,
-    ServerMachine, ServerTransaction, capabilities,
+    Due, Endpoint, MAX_ANSWERED, MAX_PER_SOURCE, MAX_TRANSACTIONS, MergedKey, Pending, RESERVED,
+    ServerKey, ServerMachine, ServerTransaction, capabilities,
 };
 use crate::dialog::DialogId;
 use crate::transaction::{Again, Fired, ServerInvite, ServerOther, Timer};
@@ -44,6 +44,7 @@ impl Endpoint {
             return;
         }
         let merged = merged_key(&request).filter(|_| !has_to_tag(&request));
+        self.make_room(&request);
         let refusal =
             self.check(&request, &flow).or_else(|| self.check_place(&request, back, &merged));
         if let Some(response) = refusal {
@@ -104,6 +105,34 @@ impl Endpoint {
             return answer(StatusCode::LOOP_DETECTED);
         }
         None
+    }
+
+    /// When there is no room left, a call has as much as it had: for its next request the oldest answer goes.
+    fn make_room(&mut self, request: &Request) {
+        if self.servers.len() + self.clients.len() < MAX_TRANSACTIONS {
+            return;
+        }
+        let Some(call) = self.call_of(request).and_then(|key| self.calls.get_mut(&key)) else {
+            return;
+        };
+        while let Some(oldest) = call.answered.pop_front() {
+            if self.servers.contains_key(&oldest) {
+                self.forget_server(oldest);
+                return;
+            }
+        }
+    }
+
+    /// An answered request takes its place among those of its call.
+    fn note_answered(&mut self, server: u64) {
+        let within = self.servers.get(&server).and_then(|transaction| transaction.within);
+        let Some(call) = within.and_then(|key| self.calls.get_mut(&key)) else { return };
+        call.answered.push_back(server);
+        if call.answered.len() > MAX_ANSWERED
+            && let Some(oldest) = call.answered.pop_front()
+        {
+            self.forget_server(oldest);
+        }
     }
 
     /// The call in whose dialog a request is.
@@ -305,12 +334,22 @@ impl Endpoint {
             self.merged_index.insert(merged.clone(), id);
         }
         let source = (!has_to_tag(request)).then(|| flow.remote.ip());
+        let within = source.is_none().then(|| self.call_of(request)).flatten();
         if let Some(source) = source {
             *self.sources.entry(source).or_default() += 1;
         }
         let identity = crate::Identity::Unverified;
-        let transaction =
-            ServerTransaction { machine, key, flow, tag, call: None, merged, identity, source };
+        let transaction = ServerTransaction {
+            machine,
+            key,
+            flow,
+            tag,
+            call: None,
+            within,
+            merged,
+            identity,
+            source,
+        };
         self.servers.insert(id, transaction);
         id
     }
@@ -363,6 +402,9 @@ impl Endpoint {
             }
         }
         let flow = transaction.flow;
+        if matches!(transaction.machine, ServerMachine::Other(_)) {
+            self.note_answered(server);
+        }
         self.arm_server(server);
         self.transmit(flow, bytes);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::transport::write_via;
 use super::{ClientMachine, Due, Endpoint, Owner};
 use crate::message::Headers;
-use crate::transaction::{Fired, Reaction};
+use crate::transaction::{ClientOther, Fired, Reaction};
 use crate::{Flow, Method, Outcome, Request, Response};
 
 /// How a request of ours came to its end.
@@ -79,18 +79,32 @@ impl Endpoint {
                 self.transmit(flow, ack);
             }
         }
+        let is_final = !response.status.is_provisional();
         self.arm_client(id);
         if response.status.is_success() {
             self.note_next_nonce(&response);
         }
-        if self.answer_challenge(id, &response, now) || self.raise_interval(id, &response, now) {
-            return;
+        if !self.answer_challenge(id, &response, now)
+            && !self.raise_interval(id, &response, now)
+            && let Some(client) = self.clients.get(&id)
+        {
+            let owner = client.owner.clone();
+            let finish = Finish::Response(response, flow);
+            if !self.fail_over(id, &finish, now) && !self.redirect(id, &finish, now) {
+                self.finish(id, owner, finish, now);
+            }
         }
-        let Some(client) = self.clients.get(&id) else { return };
-        let owner = client.owner.clone();
-        let finish = Finish::Response(response, flow);
-        if !self.fail_over(id, &finish, now) && !self.redirect(id, &finish, now) {
-            self.finish(id, owner, finish, now);
+        if is_final {
+            self.retire_client(id);
+        }
+    }
+
+    /// An answered request other than an INVITE is forgotten: what timer K waits for (RFC 3261 §17.1.2.2), the answer again,
+    /// belongs to nothing then and is dropped, without memory for each text of the last 5 s.
+    fn retire_client(&mut self, id: u64) {
+        let machine = self.clients.get(&id).map(|client| &client.machine);
+        if matches!(machine, Some(ClientMachine::Other(ClientOther::Completed { .. }))) {
+            self.forget_client(id);
         }
     }
 

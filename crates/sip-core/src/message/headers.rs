@@ -69,7 +69,7 @@ impl MediaType {
     pub fn parse(text: &str) -> Option<Self> {
         let (full, params) = text.split_once(';').unwrap_or((text, ""));
         let (kind, subtype) = full.split_once('/')?;
-        let lower = |text: &str| text.trim().to_ascii_lowercase();
+        let lower = |text: &str| text.trim_ascii().to_ascii_lowercase();
         let params = Params::parse(params).unwrap_or_default();
         Some(Self { kind: lower(kind), subtype: lower(subtype), params })
     }
@@ -469,14 +469,14 @@ impl Headers {
     pub fn event(&self) -> Option<(String, Params)> {
         let value = self.get("Event")?;
         let (package, params) = value.split_once(';').unwrap_or((value, ""));
-        Some((package.trim().to_ascii_lowercase(), Params::parse(params).ok()?))
+        Some((package.trim_ascii().to_ascii_lowercase(), Params::parse(params).ok()?))
     }
 
     /// Subscription-State.
     pub fn subscription_state(&self) -> Option<SubscriptionState> {
         let value = self.get("Subscription-State")?;
         let (state, params) = value.split_once(';').unwrap_or((value, ""));
-        let state = state.trim().to_ascii_lowercase();
+        let state = state.trim_ascii().to_ascii_lowercase();
         Some(SubscriptionState { state, params: Params::parse(params).ok()? })
     }
 
@@ -489,7 +489,8 @@ impl Headers {
     /// Accept, types in lower case without parameters; `None` where the header is absent.
     pub fn accept(&self) -> Option<Vec<String>> {
         self.get("Accept")?;
-        let kind = |value: &str| value.split(';').next().unwrap_or_default().trim().to_lowercase();
+        let kind =
+            |value: &str| value.split(';').next().unwrap_or_default().trim_ascii().to_lowercase();
         Some(self.list("Accept").into_iter().map(kind).collect())
     }
 
@@ -511,8 +512,8 @@ impl Headers {
 
 fn header(name: &str, value: &str) -> Header {
     let known = Known::find(name);
-    let value = one_line(value.trim());
-    let value = value.trim();
+    let value = one_line(value.trim_ascii());
+    let value = value.trim_ascii();
     let place = match known {
         Some(known) if known.name() == name => Place::Value(value.into()),
         Some(_) | None => {
@@ -533,10 +534,10 @@ fn one_line(text: &str) -> Cow<'_, str> {
 /// Whether a list has an element, and what stands behind the first.
 fn behind_first(list: &str) -> (bool, Option<&str>) {
     let mut elements = pieces(list, b',');
-    let found = elements.by_ref().any(|piece| !piece.trim().is_empty());
+    let found = elements.by_ref().any(|piece| !piece.trim_ascii().is_empty());
     let rest = elements.next().map(|next| {
         let start = next.as_ptr() as usize - list.as_ptr() as usize;
-        list[start..].trim()
+        list[start..].trim_ascii()
     });
     (found, rest.filter(|rest| found && !rest.is_empty()))
 }
@@ -623,7 +624,7 @@ pub(super) fn length_in(head: &[u8]) -> Result<Option<usize>, ParseError> {
 }
 
 fn seconds(value: &str) -> Option<Duration> {
-    let value = value.trim();
+    let value = value.trim_ascii();
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

@@ -16,7 +16,7 @@ impl Params {
     /// Reads `a=b;c;d="x;y"`; empty pieces are passed over.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Self::check(text)?;
-        Ok(Self(Some(text.trim()).filter(|text| !text.is_empty()).map(Text::from)))
+        Ok(Self(Some(text.trim_ascii()).filter(|text| !text.is_empty()).map(Text::from)))
     }
 
     /// Whether they can be read.
@@ -31,9 +31,9 @@ impl Params {
     fn check_quoted(text: &str) -> Result<(), ParseError> {
         for piece in pieces(text, b';') {
             let Some((name, value)) = piece.split_once('=') else { continue };
-            let value = value.trim();
+            let value = value.trim_ascii();
             let open = value.starts_with('"') && (value.len() < 2 || !value.ends_with('"'));
-            if name.trim().is_empty() || open {
+            if name.trim_ascii().is_empty() || open {
                 return Err(ParseError::Value("parameter"));
             }
         }

@@ -17,10 +17,10 @@ impl RAck {
     /// Reads a value.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let fault = || ParseError::Value("RAck");
-        let text = text.trim();
+        let text = text.trim_ascii();
         let (rseq, cseq) = text.split_once([' ', '\t']).ok_or_else(fault)?;
         let rseq = rseq_number(rseq).ok_or_else(fault)?;
-        Ok(Self { rseq, cseq: CSeq::parse(cseq.trim())? })
+        Ok(Self { rseq, cseq: CSeq::parse(cseq.trim_ascii())? })
     }
 }
 

@@ -22,7 +22,7 @@ impl Replaces {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let fault = || ParseError::Value("Replaces");
         let (call_id, params) = text.split_once(';').ok_or_else(fault)?;
-        let call_id = call_id.trim();
+        let call_id = call_id.trim_ascii();
         let params = Params::parse(params)?;
         let tag = |wanted: &str| {
             let mut found = params.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));

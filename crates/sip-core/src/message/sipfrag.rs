@@ -25,11 +25,11 @@ impl StatusFragment {
             None => line,
         };
         let line = String::from_utf8_lossy(line);
-        let rest = line.trim_start().strip_prefix("SIP/2.0 ")?.trim_start();
+        let rest = line.trim_ascii_start().strip_prefix("SIP/2.0 ")?.trim_ascii_start();
         let (code, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
         let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
         let status = StatusCode::new(code.parse().ok().filter(|_| digits)?)?;
-        Some(Self { status, phrase: phrase.trim().to_owned() })
+        Some(Self { status, phrase: phrase.trim_ascii().to_owned() })
     }
 
     /// The body that tells a status.
