@@ -27,6 +27,7 @@ mod subscriptions;
 mod transfer;
 mod transport;
 mod update;
+mod usages;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -44,7 +45,7 @@ use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
     AccountId, CallKey, Event, Flow, Identity, Input, Method, Output, Request, RequestId,
-    StatusCode, SubscriptionKey,
+    SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
@@ -195,6 +196,7 @@ enum Owner {
     InDialog {
         call: CallKey,
         request: RequestId,
+        method: Method,
     },
     Invite(CallKey),
     /// `call`: in whose dialog, where it shares one.
@@ -606,9 +608,4 @@ fn contact_value(contact: &Contact, flow: &Flow) -> String {
 fn answer_contact(contact: &Contact, flow: &Flow, request: &Request) -> String {
     let value = contact_value(contact, flow);
     if locate::is_secured(request) { locate::secure(&value) } else { value }
-}
-
-/// A response's status says that the dialog or its usage is gone (RFC 5057 §5.1).
-fn ends_usage(status: StatusCode) -> bool {
-    matches!(status.understood().code(), 404 | 410 | 416 | 481..=485 | 502 | 604)
 }

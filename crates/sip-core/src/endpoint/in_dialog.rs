@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::calls::Phase;
 use super::requests::Arrival;
 use super::responses::Finish;
-use super::{Endpoint, Owner, answer_contact, contact_value};
+use super::{Endpoint, Owner, answer_contact, contact_value, usages};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Method, Outcome, RequestId, StatusCode,
     SubscriptionEnd, SubscriptionKey,
@@ -73,7 +73,7 @@ impl Endpoint {
         now: Instant,
     ) -> RequestId {
         let request = self.new_request_id();
-        let owner = Owner::InDialog { call: key, request };
+        let owner = Owner::InDialog { call: key, request, method: method.clone() };
         let queued = Queued { request, method, from_display, content, headers: Vec::new(), owner };
         self.enqueue_owned(key, queued, now);
         request
@@ -197,6 +197,7 @@ impl Endpoint {
         &mut self,
         key: CallKey,
         id: RequestId,
+        method: &Method,
         finish: Finish,
         now: Instant,
     ) {
@@ -211,18 +212,9 @@ impl Endpoint {
             }
         }
         self.update_finished(key, id, &finish, now);
+        let scope = usages::scope(method, &finish);
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
-        self.turn_over(Some(key), now);
-    }
-
-    /// The request in flight has ended: the next one goes.
-    pub(super) fn turn_over(&mut self, key: Option<CallKey>, now: Instant) {
-        if let Some(key) = key
-            && let Some(call) = self.calls.get_mut(&key)
-        {
-            call.in_flight = None;
-            self.send_next(key, now);
-        }
+        self.turn_over(Some(key), scope, now);
     }
 
     pub(super) fn handle_in_dialog(&mut self, arrival: Arrival, key: CallKey, now: Instant) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
 use super::requests::{Arrival, trying};
 use super::responses::{Finish, copy_credentials};
-use super::{Contact, Due, Endpoint, Owner, answer_contact, contact_value};
+use super::{Contact, Due, Endpoint, Owner, answer_contact, contact_value, usages};
 use crate::transaction::{Backoff, Timer};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Failure, Method, PendingReinvite, RequestId,
@@ -121,23 +121,13 @@ impl Endpoint {
         }
         self.reinvite_settled(key, refresh, &finish, now);
         if refresh {
-            self.refresh_finished(key, &finish, now);
+            self.refresh_finished(key, &Method::Invite, &finish, now);
             self.send_next(key, now);
             return;
         }
-        let lost = match &finish {
-            Finish::Response(response, _) => {
-                matches!(response.status.understood().code(), 408 | 481)
-            }
-            Finish::TimedOut => true,
-            Finish::Unsendable => false,
-        };
+        let scope = usages::scope(&Method::Invite, &finish);
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
-        if lost {
-            self.end_lost(key, EndReason::PeerLost, true, now);
-        } else {
-            self.send_next(key, now);
-        }
+        self.settle(key, scope, now);
     }
 
     /// Our re-INVITE has its final answer: its description is in force, or what was in force stays (RFC 3261 §14.1).

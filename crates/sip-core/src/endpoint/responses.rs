@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::transport::write_via;
-use super::{ClientMachine, Due, Endpoint, Owner};
+use super::{ClientMachine, Due, Endpoint, Owner, usages};
 use crate::message::Headers;
 use crate::transaction::{ClientOther, Fired, Reaction};
 use crate::{Flow, Method, Outcome, Request, Response};
@@ -111,23 +111,26 @@ impl Endpoint {
     /// Hands the end of a client transaction to the part that began it.
     pub(super) fn finish(&mut self, id: u64, owner: Owner, finish: Finish, now: Instant) {
         match owner {
-            // An INVITE goes on whatever becomes of its PRACK.
-            Owner::Bye | Owner::Cancel | Owner::Prack { .. } => {}
-            Owner::InDialog { call, request } => {
-                self.in_dialog_finished(call, request, finish, now)
+            Owner::Bye => self.bye_finished(id, &finish),
+            Owner::Cancel => {}
+            Owner::InDialog { call, request, method } => {
+                self.in_dialog_finished(call, request, &method, finish, now)
             }
             Owner::Invite(call) => self.invite_finished(id, call, finish, now),
             Owner::Notify { subscription, call } => {
                 let over = call.filter(|_| !finish.is_provisional());
+                let scope = usages::beyond(&Method::Notify, &finish);
                 self.notify_finished(subscription, finish, now);
-                self.turn_over(over, now);
+                self.turn_over(over, scope, now);
             }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
+            Owner::Prack { tx, tag } => self.prack_finished(tx, &tag, &finish),
             Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Refer { subscription, call } => {
                 let over = Some(call).filter(|_| !finish.is_provisional());
+                let scope = usages::beyond(&Method::Refer, &finish);
                 self.refer_finished(subscription, finish);
-                self.turn_over(over, now);
+                self.turn_over(over, scope, now);
             }
             Owner::Refresh { call, request } => {
                 self.refresh_by_update_finished(call, request, finish, now)
@@ -137,8 +140,9 @@ impl Endpoint {
             }
             Owner::Subscribe { subscription, call } => {
                 let over = call.filter(|_| !finish.is_provisional());
+                let scope = usages::beyond(&Method::Subscribe, &finish);
                 self.subscribe_finished(id, subscription, finish, now);
-                self.turn_over(over, now);
+                self.turn_over(over, scope, now);
             }
         }
     }

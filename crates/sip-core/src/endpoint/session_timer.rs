@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::calls::{Call, Phase, TheirReinvite};
 use super::reinvite::WaitingReinvite;
 use super::responses::Finish;
+use super::usages::{Scope, scope};
 use super::{Due, Endpoint, Owner, contact_value};
 use crate::message::{Headers, MinSe, Refresher, SessionExpires};
 use crate::transaction::Timer;
@@ -282,12 +283,23 @@ impl Endpoint {
             return;
         }
         self.update_finished(key, id, &finish, now);
-        self.refresh_finished(key, &finish, now);
-        self.turn_over(Some(key), now);
+        self.refresh_finished(key, &Method::Update, &finish, now);
+        self.turn_over(Some(key), Scope::Transaction, now);
     }
 
     /// Our refresh has its outcome. A peer that has lost the call ends it, and so does silence (RFC 4028 §10).
-    pub(super) fn refresh_finished(&mut self, key: CallKey, finish: &Finish, now: Instant) {
+    pub(super) fn refresh_finished(
+        &mut self,
+        key: CallKey,
+        method: &Method,
+        finish: &Finish,
+        now: Instant,
+    ) {
+        let reach = scope(method, finish);
+        if reach != Scope::Transaction {
+            self.settle(key, reach, now);
+            return;
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.timer.out = None;
         let (sent, status) = match finish {
@@ -297,10 +309,6 @@ impl Endpoint {
         };
         match status {
             200..=299 => {}
-            408 | 481 => {
-                self.end_lost(key, EndReason::PeerLost, true, now);
-                return;
-            }
             405 | 501 if !call.timer.no_update => {
                 call.timer.no_update = true;
                 call.timer.waits = true;

@@ -107,8 +107,13 @@ impl Subscription {
         matches!(self.role, Role::Notifier(_))
     }
 
-    fn is_shared_with(&self, call: CallKey) -> bool {
+    pub(super) fn is_shared_with(&self, call: CallKey) -> bool {
         matches!(self.place, Place::Shared(of) if of == call)
+    }
+
+    /// Whether it has this dialog for itself.
+    pub(super) fn is_in(&self, id: &DialogId) -> bool {
+        matches!(&self.place, Place::Own(dialog) if dialog.id == *id)
     }
 
     /// Whether a request's Event means this one: package and id are equal (RFC 6665 §8.2.1).

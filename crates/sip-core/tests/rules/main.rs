@@ -30,4 +30,5 @@ mod tp;
 mod transactions;
 mod transfer;
 mod update;
+mod usages;
 mod ways;

@@ -8,9 +8,8 @@ use crate::dialog::Dialog;
 use crate::endpoint::refer::Progress;
 use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
-use crate::endpoint::{
-    Contact, Due, Endpoint, Owner, answer_contact, capabilities, contact_value, ends_usage,
-};
+use crate::endpoint::usages::{Scope, scope};
+use crate::endpoint::{Contact, Due, Endpoint, Owner, answer_contact, capabilities, contact_value};
 use crate::transaction::Timer;
 use crate::{
     CallKey, Content, Event, Failure, Method, PendingSubscribe, StatusCode, SubscriptionEnd,
@@ -249,10 +248,11 @@ impl Endpoint {
             Finish::Response(response, _) => Some(response.status),
             Finish::TimedOut | Finish::Unsendable => None,
         };
+        let over = scope(&Method::Notify, &finish) != Scope::Transaction;
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         let Role::Notifier(notifier) = &mut known.role else { return };
         notifier.in_flight = false;
-        if status.is_none_or(removes_subscription) && !known.ending {
+        if over && !known.ending {
             let status = status.map(StatusCode::code);
             self.end_subscription(key, SubscriptionEnd::Failed { status });
         } else if known.ending && notifier.queue.is_empty() {
@@ -358,10 +358,4 @@ fn takes(accept: Option<Vec<String>>, package: Package) -> bool {
             one == document || one == "*/*" || all_of_kind
         })
     })
-}
-
-/// An answer to a NOTIFY, or to a SUBSCRIBE that refreshes, after which there is no subscription (RFC 6665 §4.1.2.2,
-/// §4.2.2, RFC 5057 §5.1).
-pub(super) fn removes_subscription(status: StatusCode) -> bool {
-    ends_usage(status) || matches!(status.understood().code(), 405 | 480 | 489 | 501)
 }

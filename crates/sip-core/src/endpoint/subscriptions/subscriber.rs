@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::notifier::removes_subscription;
 use super::{DEFAULT_EXPIRES, Package, Place, Role, Subscription, event_of};
 use crate::dialog::Dialog;
 use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
 use crate::endpoint::transfer::Asked;
+use crate::endpoint::usages::{Scope, scope};
 use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value};
 use crate::message::Headers;
 use crate::transaction::Timer;
@@ -224,6 +224,7 @@ impl Endpoint {
         finish: Finish,
         now: Instant,
     ) {
+        let over = scope(&Method::Subscribe, &finish) != Scope::Transaction;
         let response = match finish {
             Finish::Response(response, _) if response.status.is_provisional() => return,
             Finish::Response(response, _) => Some(response),
@@ -237,7 +238,7 @@ impl Endpoint {
         let Some(response) = success else {
             let status = response.map(|response| response.status);
             // A refresh that fails otherwise leaves what is left of the time (RFC 6665 §4.1.2.2).
-            let lasts = subscriber.notified && !status.is_some_and(removes_subscription);
+            let lasts = subscriber.notified && !over;
             if known.ending || !lasts {
                 let status = status.map(StatusCode::code);
                 let end = known.end_of_ours(SubscriptionEnd::Failed { status });
