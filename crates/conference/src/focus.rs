@@ -258,7 +258,7 @@ impl Focus {
             SipEvent::Answered { call, response, flow } => {
                 self.answered(call.key(), response, *flow, now)
             }
-            SipEvent::Cancelled { call } => {
+            SipEvent::Cancelled { call, .. } => {
                 self.callers.remove(call);
                 self.call_over(*call, String::new(), Some("departed"), now);
             }

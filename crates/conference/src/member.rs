@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sip_core::{
-    CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome, Request,
-    RequestId, SubscriptionKey, Uri,
+    CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome, Reason,
+    Request, RequestId, SubscriptionKey, Uri,
 };
 
 use crate::chat::answer::TextType;
@@ -246,8 +246,10 @@ impl Member {
                 self.flow = Some(*flow);
                 self.learn(&request.headers);
             }
-            SipEvent::Cancelled { call } if *call == own => {
-                self.over("The caller hung up".to_owned(), now)
+            SipEvent::Cancelled { call, reason } if *call == own => {
+                let elsewhere = reason.as_ref().is_some_and(Reason::is_completed_elsewhere);
+                let words = if elsewhere { "Answered elsewhere" } else { "The caller hung up" };
+                self.over(words.to_owned(), now)
             }
             SipEvent::Completed { request, outcome, .. } => {
                 if self.in_flight.is_some_and(|(_, id)| id == Some(*request)) {
@@ -535,8 +537,6 @@ impl Member {
 
 /// The text of a Reason header (RFC 3326).
 fn said_why(bye: &Request) -> Option<String> {
-    let reason = bye.headers.get("Reason")?;
-    let (_, params) = reason.split_once(';')?;
-    let params = sip_core::Params::parse(params).ok()?;
-    params.value("text").map(name::line).filter(|text| !text.is_empty())
+    let text = Reason::of(&bye.headers)?.text?;
+    Some(name::line(&text)).filter(|text| !text.is_empty())
 }

@@ -253,3 +253,22 @@ fn who_is_muted_in_a_conference_joined_stays_so_whatever_its_roster_says() {
     });
     assert_eq!(own, Some(true));
 }
+
+#[test]
+fn a_call_that_another_phone_took_is_not_missed() {
+    let alice = User::start("Alice");
+    for (reason, words, missed) in [
+        (
+            "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n",
+            "Answered elsewhere",
+            false,
+        ),
+        ("", "Dora hung up", true),
+    ] {
+        let (dora, mark) = (Phone::start(200), alice.mark());
+        dora.calls(&alice.uri(), "\"Dora\" <sip:dora@127.0.0.1>");
+        let incoming = alice.rings(mark);
+        dora.cancels(&alice.uri(), "\"Dora\" <sip:dora@127.0.0.1>", 0, reason);
+        assert_eq!(alice.rings_no_more(incoming), (words.to_owned(), missed));
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     CallKey, Confirmed, Flow, Identity, Incoming, KeyPress, NameAddr, PendingMessage, PendingRefer,
-    PendingReinvite, PendingSubscribe, ReferTo, Request, RequestId, Response, StatusCode,
+    PendingReinvite, PendingSubscribe, Reason, ReferTo, Request, RequestId, Response, StatusCode,
     SubscriptionKey,
 };
 
@@ -33,6 +33,8 @@ pub enum Event {
     Cancelled {
         /// Which call.
         call: CallKey,
+        /// Why, where the peer said so: [`Reason::is_completed_elsewhere`] tells a call that was not missed.
+        reason: Option<Reason>,
     },
     /// A request of ours other than the first INVITE has its outcome: MESSAGE, OPTIONS, re-INVITE.
     Completed {
@@ -295,6 +297,32 @@ pub enum EndReason {
     },
     /// Nobody refreshed the session in its time (RFC 4028 §10); BYE was sent.
     SessionExpired,
+}
+
+impl EndReason {
+    /// What the peer's BYE says of its reason (RFC 3326).
+    pub fn told(&self) -> Option<Reason> {
+        match self {
+            Self::Bye(bye) => Reason::of(&bye.headers),
+            Self::HungUp
+            | Self::NoAck
+            | Self::PeerLost
+            | Self::Replaced { .. }
+            | Self::SessionExpired => None,
+        }
+    }
+
+    /// What a BYE of ours says of its reason.
+    pub(crate) fn to_tell(&self) -> Option<Reason> {
+        match self {
+            Self::NoAck => Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "No ACK came")),
+            Self::PeerLost => Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "No answer came")),
+            Self::SessionExpired => {
+                Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "The session was not refreshed"))
+            }
+            Self::Bye(_) | Self::HungUp | Self::Replaced { .. } => None,
+        }
+    }
 }
 
 /// Why a subscription ended.

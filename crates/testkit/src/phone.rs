@@ -233,7 +233,7 @@ impl Phone {
                 self.call = Some(call.key());
             }
             Event::Ended { call, .. } if self.call == Some(*call) => self.call = None,
-            Event::Cancelled { call } if self.ringing.is_some_and(|(key, _)| key == *call) => {
+            Event::Cancelled { call, .. } if self.ringing.is_some_and(|(key, _)| key == *call) => {
                 self.ringing = None;
             }
             Event::Rejected { failure, .. } => self.refused = Some(failure.clone()),

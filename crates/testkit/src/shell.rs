@@ -246,7 +246,7 @@ impl Shell {
                 self.forget(call);
                 self.ended.push((call, reason));
             }
-            Event::Rejected { call, .. } | Event::Cancelled { call } => self.forget(call),
+            Event::Rejected { call, .. } | Event::Cancelled { call, .. } => self.forget(call),
             Event::Completed { call: Some(call), outcome: Outcome::Answered(response), .. } => {
                 let is_offer = response.headers.cseq().is_ok_and(|it| it.method == Method::Invite);
                 if is_offer && response.status.is_success() {

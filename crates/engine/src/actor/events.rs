@@ -4,7 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use conference::{Line, MessageId, Recipient, TextBody};
 use sip_core::{
-    AnyUri, CallKey, Event as SipEvent, Failure, Flow, NameAddr, Outcome, Request, StatusCode, Uri,
+    AnyUri, CallKey, Event as SipEvent, Failure, Flow, NameAddr, Outcome, Reason, Request,
+    StatusCode, Uri,
 };
 
 use super::commands::unix_now;
@@ -45,9 +46,9 @@ impl Actor {
                 self.take_answer(id, &response.body);
                 self.connected();
             }
-            SipEvent::Cancelled { call } => {
+            SipEvent::Cancelled { call, reason } => {
                 self.calls.remove(call, self.sound.as_mut());
-                self.stopped_ringing(call);
+                self.stopped_ringing(call, reason.as_ref());
             }
             SipEvent::Completed { request, outcome, .. } => {
                 if !self.transfer_answered(request, &outcome)
@@ -70,7 +71,7 @@ impl Actor {
             SipEvent::Ended { call, .. } | SipEvent::Rejected { call, .. } => {
                 self.referrer_gone(call);
                 self.calls.remove(call, self.sound.as_mut());
-                self.stopped_ringing(call);
+                self.stopped_ringing(call, None);
             }
             SipEvent::Invited { call, request, flow, .. } => {
                 let id = call.key();
@@ -217,10 +218,15 @@ impl Actor {
         self.ringing.values().any(|ringing| ringing.call == call)
     }
 
-    fn stopped_ringing(&mut self, call: CallKey) {
+    fn stopped_ringing(&mut self, call: CallKey, why: Option<&Reason>) {
         let found = self.ringing.iter().find(|(_, ringing)| ringing.call == call);
         let Some(incoming) = found.map(|(id, _)| *id) else { return };
         if let Some(ringing) = self.ringing.remove(&incoming) {
+            if why.is_some_and(Reason::is_completed_elsewhere) {
+                let reason = "Answered elsewhere".to_owned();
+                self.tell(Event::IncomingGone { incoming, reason, missed: false });
+                return;
+            }
             let reason = format!("{} hung up", ringing.shown());
             self.missed(incoming, ringing, reason);
         }

@@ -62,6 +62,19 @@ impl Phone {
         self.socket.send_to(&bytes, to).unwrap();
     }
 
+    /// Takes back the call that was made when it had heard so many answers.
+    pub fn cancels(&self, uri: &str, from: &str, answers: usize, headers: &str) {
+        let to: SocketAddr = uri.split_once('@').unwrap().1.parse().unwrap();
+        let address = self.address;
+        let number = format!("{}-{answers}", address.port());
+        let cancel = format!(
+            "CANCEL {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKINVITE{number};rport\r\n\
+             Max-Forwards: 70\r\nFrom: {from};tag=phone\r\nTo: <{uri}>\r\n\
+             Call-ID: INVITE{number}@phone\r\nCSeq: 1 CANCEL\r\n{headers}Content-Length: 0\r\n\r\n"
+        );
+        self.socket.send_to(cancel.as_bytes(), to).unwrap();
+    }
+
     /// Calls somebody, with a Contact of its own.
     pub fn calls(&self, uri: &str, from: &str) {
         let address = self.address;

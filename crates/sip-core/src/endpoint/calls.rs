@@ -15,8 +15,8 @@ use super::{Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::transaction::{Backoff, Timer};
 use crate::{
-    AwaitingAck, CallKey, Confirmed, EndReason, Event, Failure, Flow, Method, NameAddr, Request,
-    RequestId, Response, StatusCode, Uri,
+    AwaitingAck, CallKey, Confirmed, EndReason, Event, Failure, Flow, Method, NameAddr, Reason,
+    Request, RequestId, Response, StatusCode, Uri,
 };
 
 /// An INVITE nobody answers is refused after this time.
@@ -37,6 +37,8 @@ pub(super) enum Phase {
         expired: bool,
         /// It led to an emergency service, which is not called.
         emergency: bool,
+        /// What its CANCEL says.
+        why: Option<Reason>,
     },
     /// Their INVITE rings.
     Incoming {
@@ -169,7 +171,7 @@ impl Endpoint {
         if !matches!(self.calls.get(&key), Some(Call { phase: Phase::Confirmed, .. })) {
             return;
         }
-        self.send_bye(key, reason, now);
+        self.send_bye(key, reason.map(|text| Reason::sip(StatusCode::OK, text)), now);
         self.remove_call(key, now);
         self.emit(Event::Ended { call: key, reason: EndReason::HungUp });
     }
@@ -185,15 +187,14 @@ impl Endpoint {
         }
     }
 
-    fn send_bye(&mut self, key: CallKey, reason: Option<&str>, now: Instant) {
+    fn send_bye(&mut self, key: CallKey, reason: Option<Reason>, now: Instant) {
         let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
             return;
         };
         let mut bye = dialog.request(Method::Bye, None);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         if let Some(reason) = reason {
-            let text = reason.replace(['"', '\\'], "'");
-            bye.headers.push("Reason", format!("SIP;cause=200;text=\"{text}\""));
+            bye.headers.push("Reason", reason.to_string());
         }
         self.start_in_dialog(bye, hop, Owner::Bye, now);
     }
@@ -207,7 +208,7 @@ impl Endpoint {
         now: Instant,
     ) {
         if send_bye {
-            self.send_bye(key, None, now);
+            self.send_bye(key, reason.to_tell(), now);
         }
         self.remove_call(key, now);
         self.emit(Event::Ended { call: key, reason });
@@ -225,7 +226,7 @@ impl Endpoint {
                         Some(_) | None => Failure::TEMPORARILY_UNAVAILABLE.into(),
                     };
                     self.finish_incoming(key, status, now);
-                    self.emit(Event::Cancelled { call: key });
+                    self.emit(Event::Cancelled { call: key, reason: None });
                     return;
                 }
                 *ring_at = now + RING_AGAIN;

@@ -8,7 +8,7 @@ use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
 use crate::transaction::{Backoff, Timer};
 use crate::{
-    AwaitingAck, CallKey, Confirmed, Content, Event, Failure, Incoming, Request, StatusCode,
+    AwaitingAck, CallKey, Confirmed, Content, Event, Failure, Incoming, Reason, Request, StatusCode,
 };
 
 impl Endpoint {
@@ -102,7 +102,7 @@ impl Endpoint {
         let key = call.0;
         if self.may_not_replace(key) {
             self.finish_incoming(key, StatusCode::FORBIDDEN, now);
-            self.emit(Event::Cancelled { call: key });
+            self.emit(Event::Cancelled { call: key, reason: None });
             return AwaitingAck(key);
         }
         let Some(known) = self.calls.get(&key) else { return AwaitingAck(key) };
@@ -157,7 +157,13 @@ impl Endpoint {
         self.respond_with(server, response, now);
     }
 
-    pub(super) fn cancelled_by_peer(&mut self, key: CallKey, server: u64, now: Instant) {
+    pub(super) fn cancelled_by_peer(
+        &mut self,
+        key: CallKey,
+        server: u64,
+        reason: Option<Reason>,
+        now: Instant,
+    ) {
         if let Some(super::ServerTransaction {
             machine: super::ServerMachine::Invite(machine), ..
         }) = self.servers.get(&server)
@@ -167,7 +173,7 @@ impl Endpoint {
         }
         if matches!(self.calls.get(&key), Some(Call { phase: Phase::Incoming { .. }, .. })) {
             self.finish_incoming(key, StatusCode::REQUEST_TERMINATED, now);
-            self.emit(Event::Cancelled { call: key });
+            self.emit(Event::Cancelled { call: key, reason });
         }
     }
 

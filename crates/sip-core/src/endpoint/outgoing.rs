@@ -12,7 +12,7 @@ use crate::dialog::Dialog;
 use crate::message::Headers;
 use crate::transaction::Timer;
 use crate::{
-    AnyUri, CallFailure, CallKey, Confirmed, Content, Early, Event, Flow, Method, NameAddr,
+    AnyUri, CallFailure, CallKey, Confirmed, Content, Early, Event, Flow, Method, NameAddr, Reason,
     Request, Response, StatusCode, Uri, Way,
 };
 
@@ -87,6 +87,7 @@ impl Endpoint {
             cancel_sent: false,
             expired: false,
             emergency: false,
+            why: None,
         };
         let call = Call { descriptions, ..Call::new(phase, None) };
         self.calls.insert(key, call);
@@ -99,10 +100,17 @@ impl Endpoint {
 
     /// Gives up our INVITE. [`Event::Rejected`] follows.
     pub fn cancel(&mut self, call: Early, now: Instant) {
-        if let Some(Call { phase: Phase::Calling { tx, cancel, .. }, .. }) =
+        self.cancel_because(call, None, now);
+    }
+
+    /// The same, with what the phones that ring are told of it (RFC 3326): [`Reason::completed_elsewhere`] lets them not
+    /// count it as missed.
+    pub fn cancel_because(&mut self, call: Early, reason: Option<Reason>, now: Instant) {
+        if let Some(Call { phase: Phase::Calling { tx, cancel, why, .. }, .. }) =
             self.calls.get_mut(&call.0)
         {
             *cancel = true;
+            *why = reason;
             let tx = *tx;
             if self.give_up_location(tx) {
                 self.not_answered(call.0, CallFailure::Cancelled, now);
@@ -118,13 +126,14 @@ impl Endpoint {
             self.calls.get_mut(&key)
         {
             *expired = true;
-            self.cancel(Early(key), now);
+            let why = Reason::sip(StatusCode::REQUEST_TIMEOUT, "No answer in time");
+            self.cancel_because(Early(key), Some(why), now);
         }
     }
 
     /// CANCEL goes out once a provisional response came (RFC 3261 §9.1).
     fn send_cancel(&mut self, key: CallKey, now: Instant) {
-        let Some(Call { phase: Phase::Calling { tx, cancel: true, cancel_sent, .. }, .. }) =
+        let Some(Call { phase: Phase::Calling { tx, cancel: true, cancel_sent, why, .. }, .. }) =
             self.calls.get_mut(&key)
         else {
             return;
@@ -136,9 +145,12 @@ impl Endpoint {
             return;
         }
         *cancel_sent = true;
-        let tx = *tx;
+        let (tx, why) = (*tx, why.take());
         let (invite, flow) = (client.request.clone(), client.flow);
-        let request = self.like_invite(&invite, Method::Cancel);
+        let mut request = self.like_invite(&invite, Method::Cancel);
+        if let Some(why) = why {
+            request.headers.push("Reason", why.to_string());
+        }
         self.start_with_same_via(request, flow, now);
         // If no final response follows, the INVITE is over all the same (RFC 3261 §9.1).
         self.limit_client(tx, now + self.times.patience());
@@ -276,7 +288,14 @@ impl Endpoint {
             self.send_next(key, now);
         } else {
             // Cancelled too late, or a second fork: the RFC wants ACK and BYE (RFC 3261 §13.2.2.4, §15).
-            let bye = dialog.request(Method::Bye, None);
+            let mut bye = dialog.request(Method::Bye, None);
+            let why = match self.calls.get(&key).map(|call| &call.phase) {
+                Some(Phase::Calling { .. }) => {
+                    Reason::sip(StatusCode::REQUEST_TERMINATED, "Cancelled before the answer")
+                }
+                Some(_) | None => Reason::completed_elsewhere(),
+            };
+            bye.headers.push("Reason", why.to_string());
             self.start_in_dialog(bye, hop, Owner::Bye, now);
             self.not_answered(key, CallFailure::Cancelled, now);
         }

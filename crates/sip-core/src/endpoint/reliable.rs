@@ -11,7 +11,7 @@ use super::{Contact, Due, Endpoint, Owner, contact_value};
 use crate::dialog::Dialog;
 use crate::message::{RAck, rseq_number};
 use crate::transaction::{Backoff, Timer};
-use crate::{CallKey, Event, Method, Request, Response, StatusCode};
+use crate::{CallKey, Event, Method, Reason, Request, Response, StatusCode};
 
 /// The last reliable response that we sent for an INVITE.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Endpoint {
         if unacked.until <= now {
             // RFC 3262 §3: the caller does not hear us.
             self.finish_incoming(key, StatusCode::SERVER_INTERNAL_ERROR, now);
-            self.emit(Event::Cancelled { call: key });
+            self.emit(Event::Cancelled { call: key, reason: None });
             return;
         }
         unacked.repeat.advance();
@@ -157,7 +157,8 @@ impl Endpoint {
                 // RFC 3261 §15.1.2.
                 self.respond_status(arrival.server, &arrival.request, StatusCode::OK, now);
                 self.finish_incoming(key, StatusCode::REQUEST_TERMINATED, now);
-                self.emit(Event::Cancelled { call: key });
+                let reason = Reason::of(&arrival.request.headers);
+                self.emit(Event::Cancelled { call: key, reason });
                 return;
             }
             Method::Options => {

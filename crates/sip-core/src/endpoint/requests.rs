@@ -12,7 +12,7 @@ use super::{
 use crate::dialog::DialogId;
 use crate::transaction::{Again, Fired, ServerInvite, ServerOther, Timer};
 use crate::{
-    AnyUri, CallKey, Event, Flow, Method, Request, RequestId, Response, Scheme, StatusCode,
+    AnyUri, CallKey, Event, Flow, Method, Reason, Request, RequestId, Response, Scheme, StatusCode,
     SubscriptionKey, Transport,
 };
 
@@ -464,7 +464,7 @@ impl Endpoint {
         let server = self.start_server(request, key, back, None);
         self.respond_with(server, request.response(StatusCode::OK, Some(&tag)), now);
         match call {
-            Some(call) => self.cancelled_by_peer(call, invite, now),
+            Some(call) => self.cancelled_by_peer(call, invite, Reason::of(&request.headers), now),
             None => self.reinvite_cancelled(invite, now),
         }
     }

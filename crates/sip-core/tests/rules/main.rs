@@ -17,6 +17,7 @@ mod limits;
 mod matching;
 mod messages;
 mod notifier;
+mod reason;
 mod redirect;
 mod refer;
 mod registration;

@@ -165,7 +165,7 @@ fn rj4_a_call_that_is_not_allowed_to_leaves_the_old_one_as_it_is() {
     let key = call.key();
     accept(&mut script, call);
     script.expect("SIP/2.0 403");
-    let Event::Cancelled { call } = script.event() else { panic!() };
+    let Event::Cancelled { call, .. } = script.event() else { panic!() };
     assert_eq!(call, key);
     // Allowed, and then refused or taken back.
     invite(&mut script, &header);
