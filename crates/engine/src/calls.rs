@@ -44,6 +44,8 @@ pub(crate) struct Call {
     leg: Option<LegId>,
     in_mix: bool,
     digits: Option<DigitWay>,
+    /// The user was told that it wanted an emergency service called.
+    pub(crate) warned: bool,
 }
 
 /// All calls.
@@ -69,6 +71,7 @@ impl Calls {
             leg: None,
             in_mix: false,
             digits: None,
+            warned: false,
         };
         self.calls.entry(id).insert_entry(call).into_mut()
     }

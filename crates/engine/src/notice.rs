@@ -36,6 +36,9 @@ pub(crate) fn registration(failure: &RegistrationFailure, retry: Option<Duration
         RegistrationFailure::Credentials => {
             "The server does not take this name and password.".to_owned()
         }
+        RegistrationFailure::NotBound => {
+            "The server said yes, but does not keep this computer's address.".to_owned()
+        }
         RegistrationFailure::NoAnswer => "The server does not answer.".to_owned(),
         RegistrationFailure::Refused { status, reason } => {
             format!("The server refused: {status} {}.", conference::clean_line(reason))
@@ -132,6 +135,11 @@ pub(crate) fn no_transfer() -> String {
 
 pub(crate) fn nobody_to_move() -> String {
     "There is no call with this participant that could be moved.".to_owned()
+}
+
+pub(crate) fn emergency_transfer(name: &str, to: &str) -> String {
+    let why = emergency();
+    format!("{name} wanted you to call {to} instead. {why}")
 }
 
 pub(crate) fn transfer_declined(name: &str, to: &str) -> String {

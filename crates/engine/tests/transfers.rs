@@ -118,3 +118,23 @@ fn rf12_a_wish_ends_with_its_call_and_a_stranger_has_none() {
         notice(event).filter(|it| it.contains("any more"))
     });
 }
+
+#[test]
+fn a_wish_to_call_an_emergency_service_is_refused_and_told_once() {
+    let (alice, dora) = (User::start("Alice"), Phone::start(200));
+    let from = "\"Dora\" <sip:dora@127.0.0.1>";
+    dora.calls(&alice.uri(), from);
+    alice.wants(Command::Answer { incoming: alice.rings(0) });
+    let refused = |number| {
+        let before = dora.answers();
+        dora.refers(&alice.uri(), from, number, "<sip:112@127.0.0.1>");
+        assert_eq!(dora.is_answered("REFER", before).status.code(), 603);
+    };
+    refused(2);
+    let text = alice.hears("a notice", 0, notice);
+    assert!(text.starts_with("Dora wanted you to call sip:112@127.0.0.1 instead."), "{text}");
+    assert!(text.contains("emergency"), "{text}");
+    let mark = alice.mark();
+    refused(3);
+    alice.hears_nothing("a second notice", mark, notice);
+}

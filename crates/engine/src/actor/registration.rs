@@ -144,6 +144,7 @@ impl Actor {
 fn reason(failure: &RegistrationFailure) -> String {
     match failure {
         RegistrationFailure::Credentials => "wrong name or password".to_owned(),
+        RegistrationFailure::NotBound => "the server does not keep the address".to_owned(),
         RegistrationFailure::NoAnswer => "no answer".to_owned(),
         RegistrationFailure::Refused { status, reason } => {
             format!("{status} {}", conference::clean_line(reason))

@@ -10,7 +10,7 @@ use sip_core::{
 
 use super::{Actor, Purpose};
 use crate::session::Session;
-use crate::{Event, ParticipantId, ReferId, TransferTo, notice, parse_target};
+use crate::{AddressError, Event, ParticipantId, ReferId, TransferTo, notice, parse_target};
 
 /// A REFER that the user has to decide on.
 #[derive(Debug)]
@@ -40,6 +40,12 @@ impl Actor {
         by: Option<Box<NameAddr>>,
     ) {
         let now = Instant::now();
+        let to_whom = to.address.uri.to_string();
+        let emergency = parse_target(&to_whom) == Err(AddressError::Emergency);
+        if emergency && let Some(call) = call {
+            self.refuse_emergency(refer, call, &to_whom);
+            return;
+        }
         let own = match &self.session {
             Some(Session::Called { call, .. }) => Some(*call),
             Some(Session::Hosted(_)) | None => None,
@@ -49,8 +55,8 @@ impl Actor {
             return;
         };
         let is_sips = to.address.uri.as_sip().is_none_or(|uri| uri.scheme == Scheme::Sips);
-        let emergency = parse_target(&to.address.uri.to_string()).is_err();
-        if self.referred.is_some() || is_sips || emergency {
+        let unreadable = parse_target(&to_whom).is_err();
+        if self.referred.is_some() || is_sips || unreadable {
             self.endpoint.reject_refer(refer, Failure::DECLINE, now);
             return;
         }
@@ -67,6 +73,20 @@ impl Actor {
         };
         self.referred = Some((id, Referred { tells, call, name, to, by }));
         self.tell(event);
+    }
+
+    /// Nobody is asked whether to call an emergency service; that somebody wanted it is told once for each call.
+    fn refuse_emergency(&mut self, refer: PendingRefer, call: CallKey, to: &str) {
+        self.endpoint.reject_refer(refer, Failure::DECLINE, Instant::now());
+        let party = self.endpoint.remote_party(call);
+        let name = party.map(|party| match party.display.as_deref() {
+            Some(name) => conference::clean_name(name),
+            None => party.uri.to_string(),
+        });
+        if self.calls.get_mut(call).is_some_and(|call| !std::mem::replace(&mut call.warned, true)) {
+            let name = name.unwrap_or_default();
+            self.notice(notice::emergency_transfer(&name, &conference::clean_line(to)));
+        }
     }
 
     /// The user's answer to it.

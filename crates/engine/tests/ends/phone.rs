@@ -75,6 +75,41 @@ impl Phone {
         self.socket.send_to(cancel.as_bytes(), to).unwrap();
     }
 
+    /// Acknowledges the call that was answered, and wants the other to call somebody else.
+    pub fn refers(&self, uri: &str, from: &str, number: u32, refer_to: &str) {
+        let peer: SocketAddr = uri.split_once('@').unwrap().1.parse().unwrap();
+        let address = self.address;
+        let answered = || {
+            let heard = self.heard.lock().unwrap();
+            let mut all = heard.1.iter();
+            let found = all.find(|one| {
+                let cseq = one.headers.get("CSeq");
+                cseq == Some("1 INVITE") && one.status.is_success()
+            });
+            found.map(|one| {
+                let get = |name: &str| one.headers.get(name).unwrap_or_default().to_owned();
+                (get("To"), get("Call-ID"))
+            })
+        };
+        assert!(within(PATIENCE, || answered().is_some()));
+        let (to, call_id) = answered().unwrap();
+        for (method, cseq, more) in [
+            ("ACK", 1, String::new()),
+            (
+                "REFER",
+                number,
+                format!("Refer-To: {refer_to}\r\nContact: <sip:phone@{address}>\r\n"),
+            ),
+        ] {
+            let request = format!(
+                "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{method}{number};rport\r\n\
+                 Max-Forwards: 70\r\nFrom: {from};tag=phone\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+                 CSeq: {cseq} {method}\r\n{more}Content-Length: 0\r\n\r\n"
+            );
+            self.socket.send_to(request.as_bytes(), peer).unwrap();
+        }
+    }
+
     /// Calls somebody, with a Contact of its own.
     pub fn calls(&self, uri: &str, from: &str) {
         let address = self.address;

@@ -17,8 +17,6 @@ use crate::{
 
 /// What is asked for.
 const EXPIRES: Duration = Duration::from_secs(600);
-/// However short a registrar wants it: not more often than this.
-const MIN_EXPIRES: Duration = Duration::from_secs(10);
 /// No Min-Expires makes us ask for more.
 const MAX_EXPIRES: Duration = Duration::from_secs(86_400);
 /// RFC 5626 §4.5: the first wait after a failure, and the longest.
@@ -49,7 +47,7 @@ pub struct Account {
 /// How an account stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Registration {
-    /// A REGISTER is out.
+    /// A REGISTER is out, and until it is answered the account does not stand; a refresh is not told.
     Registering,
     /// It stands.
     Registered {
@@ -74,6 +72,8 @@ pub enum RegistrationFailure {
     Credentials,
     /// Nobody answered.
     NoAnswer,
+    /// The registrar said yes and keeps no binding of ours all the same: calls would not arrive.
+    NotBound,
     /// The registrar refused, with this status and reason; the reason is untrusted text.
     Refused {
         /// The status.
@@ -113,6 +113,8 @@ pub(super) struct Registrant {
     flow: Option<Flow>,
     /// Our address as the registrar sees it.
     seen: Option<Uri>,
+    /// The registrar reaches us by the flow of the registration, whatever our Contact says (RFC 5626 §6).
+    outbound: bool,
     /// A binding of ours that is of no use any more.
     stale: Option<Uri>,
     gruu: Option<Uri>,
@@ -135,7 +137,7 @@ impl Registrant {
     /// Whether the binding holds; it does so while it is refreshed.
     fn is_standing(&self) -> bool {
         match self.state {
-            State::Standing => true,
+            State::Standing => self.flow.is_some(),
             State::Asking { ending } => !ending && self.flow.is_some(),
             State::Waiting | State::Stopped => false,
         }
@@ -163,6 +165,7 @@ impl Endpoint {
             hurried: 0,
             flow: None,
             seen: None,
+            outbound: false,
             stale: None,
             gruu: None,
             service_routes: Vec::new(),
@@ -242,6 +245,11 @@ impl Endpoint {
             (Some(gruu), _) if !contact.is_focus && own.as_deref() == Some(&contact.user) => {
                 Some(Place::Gruu(gruu.clone()))
             }
+            // In a dialog the proxy keeps to the flow as well (RFC 5626 §4.3).
+            (_, seen) if registrant.outbound => {
+                let at = seen.clone().unwrap_or_else(|| address_of(flow));
+                Some(Place::Address(with_ob(at)))
+            }
             (_, Some(seen)) => Some(Place::Address(seen.clone())),
             (_, None) => None,
         };
@@ -282,6 +290,7 @@ impl Endpoint {
         self.arm(Due::Account(id), None);
         let Some(registrant) = self.registrants.get_mut(&id) else { return };
         let Some(aor) = registrant.aor().cloned() else { return };
+        let stands = registrant.is_standing();
         registrant.cseq += 1;
         registrant.again = None;
         registrant.state = State::Asking { ending };
@@ -329,7 +338,7 @@ impl Endpoint {
             headers,
             body: Bytes::new(),
         };
-        if !ending {
+        if !ending && !stands {
             self.tell_registration(id, Registration::Registering);
         }
         self.start_request(request, way, Owner::Register(id), now);
@@ -388,26 +397,32 @@ impl Endpoint {
     ) {
         let share = self.rng.random_range(85..=95);
         let Some(registrant) = self.registrants.get_mut(&id) else { return };
-        registrant.failures = 0;
-        registrant.flow = Some(flow);
         let ours = request.headers.contacts().unwrap_or_default().into_iter().next();
         let ours = ours.and_then(|contact| contact.uri.as_sip().cloned());
         let theirs = response.headers.contacts().unwrap_or_default();
-        let binding = theirs.iter().find(|contact| {
-            contact.uri.as_sip().zip(ours.as_ref()).is_some_and(|(one, two)| one.is_equivalent(two))
+        let binding = own_binding(&theirs, ours.as_ref(), registrant.account.instance.as_deref());
+        let granted = binding.and_then(|binding| {
+            let own = binding.params.value("expires").and_then(|expires| expires.parse().ok());
+            let granted = own.map(Duration::from_secs).or_else(|| response.headers.expires());
+            Some(granted.unwrap_or(registrant.expires)).filter(|granted| !granted.is_zero())
         });
-        let granted = binding
-            .and_then(|binding| binding.params.value("expires")?.parse().ok())
-            .map(Duration::from_secs)
-            .or_else(|| response.headers.expires());
-        let expires = granted.unwrap_or(registrant.expires).clamp(MIN_EXPIRES, MAX_EXPIRES);
-        registrant.gruu = binding
-            .and_then(|binding| binding.params.value("pub-gruu"))
-            .and_then(|gruu| Uri::parse(gruu).ok());
+        let (Some(binding), Some(granted)) = (binding, granted) else {
+            self.register_failed(id, RegistrationFailure::NotBound, None, now);
+            return;
+        };
+        registrant.failures = 0;
+        registrant.flow = Some(flow);
+        // However short: a binding that is refreshed too late is none.
+        let expires = granted.min(MAX_EXPIRES);
+        registrant.gruu = binding.params.value("pub-gruu").and_then(|gruu| Uri::parse(gruu).ok());
+        registrant.outbound = response.headers.require().contains(&"outbound");
         let routes = response.headers.get_all("Service-Route");
         let routes = routes.filter_map(|route| NameAddr::parse(route).ok()).take(MAX_ROUTES);
         registrant.service_routes = routes.collect();
         let seen = seen_at(response.headers.top_via().ok().as_ref(), &flow);
+        // Of a connection that is the port of our end of it, at which nobody listens. A registrar without outbound finds
+        // the connection by it and has no other way to us behind a NAT; one with outbound needs no such Contact.
+        let seen = seen.filter(|_| !(registrant.outbound && flow.transport.is_reliable()));
         let moved = seen.is_some() && registrant.seen != seen && ours != seen_contact(&ours, &seen);
         registrant.stale = ours.filter(|_| moved);
         registrant.seen = seen;
@@ -546,6 +561,44 @@ fn seen_at(via: Option<&Via>, flow: &Flow) -> Option<Uri> {
 fn seen_contact(ours: &Option<Uri>, seen: &Option<Uri>) -> Option<Uri> {
     let (ours, seen) = ours.as_ref().zip(seen.as_ref())?;
     Some(Uri { user: ours.user.clone(), ..seen.clone() })
+}
+
+/// Our binding among those of a registrar: by instance and flow (RFC 5626 §4.1), by comparison (RFC 3261 §10.2.4), or where
+/// only what is said of the transport was lost on the way.
+fn own_binding<'a>(
+    theirs: &'a [NameAddr],
+    ours: Option<&Uri>,
+    instance: Option<&str>,
+) -> Option<&'a NameAddr> {
+    let ours = ours?;
+    let named = instance.map(|instance| format!("<{instance}>"));
+    let by_instance = |one: &&NameAddr| {
+        let said = one.params.value("+sip.instance");
+        let same =
+            said.zip(named.as_deref()).is_some_and(|(one, two)| one.eq_ignore_ascii_case(two));
+        same && one.params.value("reg-id").is_none_or(|number| number == "1")
+    };
+    let is = |one: &&NameAddr| one.uri.as_sip().is_some_and(|one| one.is_equivalent(ours));
+    let resembles = |one: &&NameAddr| {
+        let one = one.uri.as_sip();
+        one.is_some_and(|one| one.same_address(ours) && one.port == ours.port)
+    };
+    let mut all = theirs.iter();
+    let found = all.clone().find(is).or_else(|| all.clone().find(by_instance));
+    found.or_else(|| all.find(resembles))
+}
+
+/// The address of our end of a flow, as others reach it.
+fn address_of(flow: &Flow) -> Uri {
+    let mut uri = Uri::from_address(None, flow.local);
+    locate::set_transport(&mut uri, flow.transport);
+    uri
+}
+
+/// The same address, reached by the flow that it was said on (RFC 5626 §4.3).
+fn with_ob(mut uri: Uri) -> Uri {
+    uri.params.set("ob", None);
+    uri
 }
 
 /// A proxy as a Route, always a loose one.

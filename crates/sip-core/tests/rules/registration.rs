@@ -323,3 +323,139 @@ fn rg5_a_registrar_cannot_make_us_hurry_without_end() {
     script.udp(&text).unwrap();
     assert_eq!(script.count("REGISTER"), 0, "the next one at its time");
 }
+
+#[test]
+fn rg2_a_registrar_that_says_yes_and_keeps_no_binding_of_ours_has_failed() {
+    let other = "Contact: <sip:me@192.0.2.200:5060>;expires=600\r\n".to_owned();
+    let ended = |sent: &Sent| format!("Contact: <{}>;expires=0\r\n", contact(&sent.request()).uri);
+    let answers: [&dyn Fn(&Sent) -> String; 3] = [&|_| other.clone(), &|_| String::new(), &ended];
+    for more in answers {
+        let mut script = Script::new();
+        let (_, sent) = register(&mut script, account());
+        script.answer(&sent, 200, &more(&sent), "");
+        let Registration::Failed { failure, retry: Some(wait) } = state(&mut script) else {
+            panic!()
+        };
+        assert_eq!(failure, RegistrationFailure::NotBound);
+        assert!((secs(15)..=secs(30)).contains(&wait), "{wait:?}");
+        script.wait(wait);
+        let sent = script.expect("REGISTER");
+        assert_eq!(state(&mut script), Registration::Registering);
+        script.answer(&sent, 200, &more(&sent), "");
+        let Registration::Failed { retry: Some(longer), .. } = state(&mut script) else { panic!() };
+        assert!(longer >= secs(30), "patience grows: {longer:?}");
+    }
+}
+
+#[test]
+fn rg2_our_binding_is_known_though_the_registrar_writes_it_otherwise() {
+    let instance = format!(";+sip.instance=\"<{}>\"", INSTANCE.to_uppercase());
+    for written in [
+        format!("<sip:me@198.51.100.9:1>;reg-id=1{instance}"),
+        "<sip:me@192.0.2.1:5060;transport=udp>".to_owned(),
+    ] {
+        let mut script = Script::new();
+        let (_, sent) = register(&mut script, account());
+        let more = format!("Contact: <sip:x@192.0.2.7>;expires=20, {written};expires=900\r\n");
+        script.answer(&sent, 200, &more, "");
+        assert_eq!(
+            state(&mut script),
+            Registration::Registered { expires: secs(900) },
+            "{written}"
+        );
+    }
+    // Another flow of this computer is not this one.
+    let mut script = Script::new();
+    let (_, sent) = register(&mut script, account());
+    let more = format!("Contact: <sip:me@198.51.100.9:1>;reg-id=2{instance};expires=900\r\n");
+    script.answer(&sent, 200, &more, "");
+    let Registration::Failed { .. } = state(&mut script) else { panic!() };
+}
+
+#[test]
+fn rg2_a_short_grant_is_refreshed_before_it_ends() {
+    let mut script = Script::new();
+    let (_, sent) = register(&mut script, account());
+    grant(&mut script, &sent, 4, "");
+    assert_eq!(state(&mut script), Registration::Registered { expires: secs(4) });
+    script.wait(Duration::from_millis(3_300));
+    assert_eq!(script.count("REGISTER"), 0);
+    script.wait(Duration::from_millis(600));
+    assert_eq!(script.count("REGISTER"), 1);
+}
+
+#[test]
+fn rg2_a_refresh_is_not_told_as_if_the_account_did_not_stand() {
+    let mut script = Script::new();
+    let _ = registered(&mut script);
+    let refreshed = |script: &mut Script| {
+        while !script.sent.iter().any(|sent| sent.text.starts_with("REGISTER")) {
+            script.wait(secs(1));
+        }
+        script.expect("REGISTER")
+    };
+    let refresh = refreshed(&mut script);
+    assert!(script.silent(), "it still stands");
+    grant(&mut script, &refresh, 600, "");
+    assert_eq!(state(&mut script), Registration::Registered { expires: secs(600) });
+    // One that is not answered is told when it has failed, and from then on each try.
+    script.sent.clear();
+    refreshed(&mut script);
+    script.wait(secs(32));
+    let Registration::Failed { retry: Some(wait), .. } = state(&mut script) else { panic!() };
+    script.wait(wait);
+    assert_eq!(state(&mut script), Registration::Registering);
+}
+
+/// Registered by TCP at a registrar that sees the connection come from another port, and says this besides; its flow, and
+/// what it was sent.
+fn by_connection(script: &mut Script, more: &str) -> (AccountId, u64, Sent) {
+    let registrar = Uri::parse(&format!("sip:{PEER};transport=tcp")).unwrap();
+    let with = Account { registrar: Some(registrar), ..account() };
+    let id = script.agent.register(with, script.now);
+    script.wait(Duration::ZERO);
+    let connection = script.connects.pop().expect("a connection").connection.0;
+    script.open(connection, PEER);
+    let sent = script.expect("REGISTER");
+    grant_by(script, connection, &sent, more);
+    (id, connection, sent)
+}
+
+fn grant_by(script: &mut Script, connection: u64, sent: &Sent, more: &str) {
+    let more = format!("Contact: <{}>;expires=600\r\n{more}", contact(&sent.request()).uri);
+    let text = crate::script::answer(&sent.request(), 200, "r", &more, "")
+        .replace(";rport", ";received=192.0.2.1;rport=40001");
+    script.stream(connection, &text).unwrap();
+}
+
+#[test]
+fn rg7_without_outbound_the_connection_is_found_by_its_own_port() {
+    let mut script = Script::new();
+    let (id, connection, first) = by_connection(&mut script, "");
+    assert_eq!(contact(&first.request()).uri.to_string(), "sip:me@192.0.2.1:5060;transport=tcp");
+    let again = script.expect("REGISTER");
+    assert_eq!(contact(&again.request()).uri.to_string(), "sip:me@192.0.2.1:40001;transport=tcp");
+    grant_by(&mut script, connection, &again, "");
+    let _early = script.invite_to(Way::Account(id), "sip:bob@example.org");
+    let own = contact(&script.expect("INVITE").request()).uri;
+    assert_eq!(own.to_string(), "sip:me@192.0.2.1:40001;transport=tcp");
+    // It is of no use once the connection is gone, and is replaced at once.
+    script.close(connection, false);
+    assert_eq!(script.connects.len(), 1);
+}
+
+#[test]
+fn rg6_with_outbound_the_contact_is_where_we_listen_and_calls_keep_to_the_flow() {
+    let mut script = Script::new();
+    let (id, _, first) = by_connection(&mut script, "Require: outbound\r\n");
+    assert_eq!(script.count("REGISTER"), 0, "once is enough");
+    let own = contact(&first.request());
+    assert_eq!(own.uri.to_string(), "sip:me@192.0.2.1:5060;transport=tcp");
+    assert_eq!(own.params.value("reg-id"), Some("1"));
+    let _early = script.invite_to(Way::Account(id), "sip:bob@example.org");
+    let own = contact(&script.expect("INVITE").request()).uri;
+    assert_eq!(own.to_string(), "sip:me@192.0.2.1:5060;transport=tcp;ob");
+    script.wait(secs(571));
+    let refresh = contact(&script.expect("REGISTER").request()).uri;
+    assert_eq!(refresh.to_string(), "sip:me@192.0.2.1:5060;transport=tcp");
+}

@@ -375,3 +375,51 @@ fn ev13_the_reason_of_the_end_says_whether_to_subscribe_again() {
         assert_eq!(end.again(), expected, "{reason}");
     }
 }
+
+#[test]
+fn ev12_a_notifier_that_wants_longer_gets_it() {
+    // Outside of the call's dialog, inside of it, and at a refresh.
+    for in_dialog in [false, true] {
+        let mut script = Script::new();
+        let (call, peer) = script.dialled(CONTACT);
+        let (key, first) = subscribe(&mut script, &call, in_dialog);
+        script.answer(&first, 423, "Min-Expires: 700\r\n", "");
+        let again = script.expect("SUBSCRIBE");
+        assert_eq!(again.get("Expires"), "700");
+        assert_eq!(again.get("Call-ID"), first.get("Call-ID"));
+        let number = |sent: &Sent| sent.request().headers.cseq().unwrap().number;
+        assert_eq!(number(&again), number(&first) + 1);
+        script.answer(&again, 200, "Expires: 700\r\n", "");
+        let mut there = if in_dialog { peer.clone() } else { focus(&again, "peertag") };
+        notify_outside(&mut script, &mut there, "conference", "active;expires=700");
+        let Event::Notified { subscription, .. } = script.event() else { panic!() };
+        assert_eq!(subscription, key);
+        script.wait(seconds(596));
+        let refresh = script.expect("SUBSCRIBE");
+        assert_eq!(refresh.get("Expires"), "700");
+        script.sent.clear();
+        script.answer(&refresh, 423, "Min-Expires: 800\r\n", "");
+        assert_eq!(script.expect("SUBSCRIBE").get("Expires"), "800");
+        assert!(script.silent(), "{:?}", script.events);
+    }
+}
+
+#[test]
+fn ev12_a_notifier_cannot_make_us_ask_without_end() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    let (_, mut sent) = subscribe(&mut script, &call, false);
+    for least in [601, 602, 603] {
+        script.answer(&sent, 423, &format!("Min-Expires: {least}\r\n"), "");
+        sent = script.expect("SUBSCRIBE");
+    }
+    script.answer(&sent, 423, "Min-Expires: 604\r\n", "");
+    let Event::SubscriptionEnded { end, .. } = script.event() else { panic!() };
+    assert_eq!(end, SubscriptionEnd::Failed { status: Some(423) });
+    for more in ["", "Min-Expires: 600\r\n", "Min-Expires: 99999999\r\n"] {
+        let (_, sent) = subscribe(&mut script, &call, false);
+        script.answer(&sent, 423, more, "");
+        let Event::SubscriptionEnded { .. } = script.event() else { panic!("{more}") };
+        assert_eq!(script.count("SUBSCRIBE"), 0, "{more}");
+    }
+}

@@ -12,7 +12,7 @@ use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value
 use crate::message::Headers;
 use crate::transaction::Timer;
 use crate::{
-    AnyUri, CallKey, Confirmed, Event, Flow, Method, NameAddr, Request, StatusCode,
+    AnyUri, CallKey, Confirmed, Event, Flow, Method, NameAddr, Request, Response, StatusCode,
     SubscriptionEnd, SubscriptionKey, Uri,
 };
 
@@ -20,6 +20,9 @@ use crate::{
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 /// No notifier can make us refresh more often than about this.
 const MIN_GRANTED: Duration = Duration::from_secs(2);
+
+/// However often a notifier wants longer, so often is it asked anew.
+const MAX_TOO_BRIEF: u8 = 3;
 
 /// What a SUBSCRIBE of ours needs.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(super) struct Subscriber {
     interval: Duration,
     /// A NOTIFY came: the subscription stands.
     notified: bool,
+    /// How often in a row the notifier wanted longer.
+    too_brief: u8,
     /// Of a REFER of ours.
     pub(super) asked: Option<Asked>,
 }
@@ -99,7 +104,8 @@ impl Endpoint {
             });
             return key;
         };
-        let role = Subscriber { interval: subscribe.expires, notified: false, asked: None };
+        let role =
+            Subscriber { interval: subscribe.expires, notified: false, too_brief: 0, asked: None };
         let role = Role::Subscriber(role);
         if subscribe.in_dialog {
             let new = Subscription::new(Place::Shared(call), package, role, now);
@@ -148,7 +154,12 @@ impl Endpoint {
         now: Instant,
     ) -> SubscriptionKey {
         let key = self.new_subscription_key();
-        let role = Subscriber { interval: DEFAULT_EXPIRES, notified: false, asked: Some(asked) };
+        let role = Subscriber {
+            interval: DEFAULT_EXPIRES,
+            notified: false,
+            too_brief: 0,
+            asked: Some(asked),
+        };
         let place = Place::Shared(call);
         let new = Subscription::new(place, Package::Refer, Role::Subscriber(role), now);
         self.subscriptions.insert(key, new);
@@ -233,9 +244,14 @@ impl Endpoint {
         let request = self.clients.get(&tx).map(|client| client.request.clone());
         let until = now + self.times.patience();
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
-        let Role::Subscriber(subscriber) = &known.role else { return };
+        let Role::Subscriber(subscriber) = &mut known.role else { return };
         let success = response.as_ref().filter(|response| response.status.is_success());
         let Some(response) = success else {
+            let least = response.as_ref().and_then(|one| least_of(one, subscriber));
+            if let Some(least) = least.filter(|_| !known.ending) {
+                self.ask_longer(tx, key, least, now);
+                return;
+            }
             let status = response.map(|response| response.status);
             // A refresh that fails otherwise leaves what is left of the time (RFC 6665 §4.1.2.2).
             let lasts = subscriber.notified && !over;
@@ -246,6 +262,7 @@ impl Endpoint {
             }
             return;
         };
+        subscriber.too_brief = 0;
         let asked = matches!(known.place, Place::Asked { .. });
         let (granted, notified) =
             (subscriber.granted(response.headers.expires()), subscriber.notified);
@@ -263,6 +280,28 @@ impl Endpoint {
         } else if notified {
             self.lasts(key, granted, now);
         }
+    }
+
+    /// 423: the same SUBSCRIBE again, for as long as the notifier wants at least (RFC 6665 §4.1.2.1).
+    fn ask_longer(&mut self, tx: u64, key: SubscriptionKey, least: Duration, now: Instant) {
+        let Some(known) = self.subscriptions.get_mut(&key) else { return };
+        let Role::Subscriber(subscriber) = &mut known.role else { return };
+        subscriber.interval = least;
+        subscriber.too_brief += 1;
+        if !matches!(known.place, Place::Asked { .. }) {
+            self.resubscribe(key, least, now);
+            return;
+        }
+        let Some(client) = self.clients.get(&tx) else { return };
+        let (mut request, flow, owner) =
+            (client.request.clone(), client.flow, client.owner.clone());
+        let sent = request.headers.cseq().map_or(1, |cseq| cseq.number);
+        let number = self.next_cseq(&owner, sent);
+        request.headers.pop_via();
+        request.headers.set("CSeq", format!("{number} SUBSCRIBE"));
+        request.headers.set("Expires", least.as_secs().to_string());
+        let again = self.start_client(request, flow, owner.clone(), now);
+        self.client_replaced(&owner, tx, again, now);
     }
 
     /// A NOTIFY: ours by the call it shares, by its dialog, or by the SUBSCRIBE whose answer it overtook.
@@ -368,6 +407,13 @@ impl Endpoint {
             self.resubscribe(key, interval, now);
         }
     }
+}
+
+/// What a 423 wants at least, where we go along with it.
+fn least_of(response: &Response, subscriber: &Subscriber) -> Option<Duration> {
+    let least = response.headers.min_expires().filter(|_| response.status.code() == 423)?;
+    let fits = least > subscriber.interval && least <= DEFAULT_EXPIRES * 24;
+    (fits && subscriber.too_brief < MAX_TOO_BRIEF).then_some(least)
 }
 
 /// The headers of a SUBSCRIBE.
