@@ -1,5 +1,5 @@
-//! Many at once, and what is no SIP: sipp calls, asks and misbehaves by the hundred and the thousand, every answer is the
-//! one that is specified, and the host's memory does not grow. `make interop` runs it; it needs sipp.
+//! Many at once, wrong passwords, and what is no SIP: sipp calls, asks and misbehaves by the hundred and the thousand,
+//! every answer is the one that is specified, and the host's memory does not grow. `make interop` runs it; it needs sipp.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use ends::cli::Cli;
 use ends::process::{Program, free_port, within};
+use serde_json::json;
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -186,6 +187,85 @@ fn ten_thousand_options_are_answered_and_memory_stays_flat() {
         ],
     );
     bob.ready();
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+/// Calls without a password, then with a wrong one. Debian's sipp answers no challenge that stands below another one, so
+/// this says itself what comes of a password that is wrong: figures that are not those of the right one.
+fn guesser() -> String {
+    let offer = "Content-Type: application/sdp\nContent-Length: [len]\n\n\
+         v=0\no=- 1 1 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[media_ip_type] [media_ip]\nt=0 0\n\
+         m=audio [media_port] RTP/AVP 0\n";
+    let invite = |rest: &str| {
+        let one = request(&format!("INVITE {OURS} SIP/2.0"), "INVITE", rest);
+        let early = "<recv response=\"100\" optional=\"true\"/>\n";
+        one.replacen("<send>", "<send retrans=\"500\">", 1) + early
+    };
+    let proof = format!(
+        "Authorization: Digest username=\"guest\", realm=\"room@[remote_ip]\", nonce=\"[$nonce]\", \
+         uri=\"{OURS}\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c[call_number]\", \
+         response=\"0123456789abcdef0123456789abcdef\"\n{offer}"
+    );
+    // The ACK of a refusal has the branch of its INVITE.
+    let ack = format!(
+        "<send><![CDATA[\nACK {OURS} SIP/2.0\n[last_Via:]\n\
+         From: <sip:load[call_number]@[local_ip]:[local_port]>;tag=[pid]l[call_number]\n\
+         [last_To:]\nCall-ID: [call_id]\nCSeq: [cseq] ACK\nMax-Forwards: 70\n{EMPTY}]]></send>\n"
+    );
+    let noted = "<recv response=\"401\"><action>\
+         <ereg regexp=\"nonce=.([^,;]+).,\" search_in=\"hdr\" header=\"WWW-Authenticate:\" check_it=\"true\" \
+         assign_to=\"whole,nonce\"/></action></recv>\n<Reference variables=\"whole,nonce\"/>\n";
+    let (bare, proven) = (invite(offer), invite(&proof));
+    scenario(&format!("{bare}{noted}{ack}{proven}<recv response=\"401\"/>\n{ack}"))
+}
+
+#[test]
+fn au6_wrong_passwords_never_get_in_and_the_right_one_does() {
+    let (mut alice, focus) = host();
+    let notice = |alice: &Cli, words: &str| {
+        alice.expect("notice", Duration::from_secs(5), |event| {
+            event["text"].as_str().is_some_and(|text| text.contains(words))
+        });
+    };
+    alice.command(&json!({"command": "password", "text": "sesame"}));
+    notice(&alice, "has a password");
+    let mut before = 0;
+    for round in 0..3 {
+        let arguments = ["-m", "300", "-l", "50", "-r", "300"];
+        sipp(focus, &guesser(), Duration::from_secs(40), &arguments);
+        let now = alice.resident_kib();
+        println!("round {round}: 600 challenges; {now} KiB");
+        if round == 1 {
+            before = now;
+        }
+    }
+    let after = alice.resident_kib();
+    assert!(after <= before + GROWTH_KIB, "from {before} to {after} KiB");
+    assert_eq!(alice.roster().len(), 1, "nobody came in, not even for a moment");
+    let folder = tempfile::tempdir().unwrap();
+    let conference = format!("sip:room@{focus}");
+    let present = |alice: &Cli| alice.present().values().filter(|(_, s)| s == "connected").count();
+    for (password, lets_in) in [("open", false), ("sesame", true)] {
+        let file = folder.path().join(password);
+        fs::write(&file, format!("{password}\n")).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        // An account that is registered nowhere: its password is for whoever asks.
+        let account = format!("sip:guest@{focus}");
+        let mut arguments = vec!["join", &conference, "--audio", "silence", "--listen"];
+        arguments.extend(["127.0.0.2:0", "--account", &account, "--password-file"]);
+        arguments.push(file.to_str().unwrap());
+        let mut guest = Cli::start("guest", &arguments);
+        let came = within(Duration::from_secs(8), || {
+            present(&alice) == 2 || guest.events().iter().any(|event| event["event"] == "ended")
+        });
+        assert!(came && (present(&alice) == 2) == lets_in, "with {password}: {}", guest.tail());
+        let status = if lets_in { guest.end() } else { guest.wait(Duration::from_secs(5)) };
+        assert_eq!(status.expect("it ends").success(), lets_in);
+    }
+    // Without a password again nobody is asked.
+    alice.command(&json!({"command": "password", "text": ""}));
+    notice(&alice, "no password");
+    sipp(focus, &caller(), Duration::from_secs(30), &["-m", "1"]);
     assert!(alice.end().expect("Alice ends").success());
 }
 

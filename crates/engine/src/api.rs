@@ -185,6 +185,12 @@ pub enum Command {
         /// Muted.
         on: bool,
     },
+    /// From now on whoever calls, writes or subscribes to the hosted conference from outside of a call has to know this
+    /// password (digest, RFC 8760); who is in stays. Empty: nobody has to any more. It ends with the conference.
+    Password {
+        /// The password.
+        text: Password,
+    },
     /// Do not call whom the other wants us to call.
     RefuseRefer {
         /// Which.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     AccountState, Command, DeliveryState, Event, Levels, Participant, ParticipantId,
-    ParticipantState, Recipient, ReferId, TransferTo,
+    ParticipantState, Password, Recipient, ReferId, TransferTo,
 };
 
 /// Remembers what the lines of one session need.
@@ -205,6 +205,9 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
                 None => TransferTo::Address(raw.need("to", "an address")?),
             },
         },
+        "password" => {
+            Command::Password { text: Password::new(raw.need::<String>("text", "a text")?) }
+        }
         "mute" => Command::Mute { on: raw.need("on", "on: true or false")? },
         "end" => return Ok(Wish::End),
         other => return Err(format!("There is no command {other:?}")),

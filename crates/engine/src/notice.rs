@@ -165,6 +165,18 @@ pub(crate) fn only_host() -> String {
     "Only the host of a conference can invite or remove people.".to_owned()
 }
 
+pub(crate) fn no_conference() -> String {
+    "Only the host of a conference can give it a password.".to_owned()
+}
+
+pub(crate) fn conference_password(is_set: bool) -> String {
+    if is_set {
+        "The conference has a password: who calls in from now on has to give it.".to_owned()
+    } else {
+        "The conference has no password any more.".to_owned()
+    }
+}
+
 pub(crate) fn history_set_aside(error: &dyn Display, now_at: &std::path::Path) -> String {
     format!(
         "The list of recent calls was damaged ({error}). It begins anew; the old file is kept as {}.",

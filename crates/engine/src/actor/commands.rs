@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::RngCore;
+use sip_core::auth::Guard;
 use sip_core::{
     AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, RequestId, Uri, Way,
 };
@@ -13,7 +14,7 @@ use super::lifetime::record;
 use super::{Actor, LookUp, Purpose, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
-use crate::{Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target};
+use crate::{Command, Event, IncomingId, Password, RecordKind, SessionKind, notice, parse_target};
 
 /// The most people in a conference beside its host.
 const CAPACITY: usize = 300;
@@ -31,6 +32,7 @@ impl Actor {
             Command::Invite { uri } => self.invite(&uri),
             Command::Leave => self.leave(),
             Command::Mute { on } => self.mute(on),
+            Command::Password { text } => self.guard_conference(&text),
             Command::RefuseRefer { refer } => self.decide_refer(refer, false),
             Command::Transfer { participant, to } => self.transfer(participant, to),
             Command::Remove { participant } => match &mut self.session {
@@ -116,6 +118,22 @@ impl Actor {
         for uri in invite {
             self.invite(&uri);
         }
+    }
+
+    fn guard_conference(&mut self, password: &Password) {
+        let Some(Session::Hosted(focus)) = &self.session else {
+            return self.notice(notice::no_conference());
+        };
+        let uri = focus.uri();
+        let user = uri.user_unescaped().unwrap_or_default();
+        let password = Some(password.reveal().to_owned()).filter(|text| !text.is_empty());
+        let is_set = password.is_some();
+        // The same for as long as the conference lasts, and no other's (RFC 3261 §22.1).
+        let realm = format!("{}@{}", uri.user.as_deref().unwrap_or_default(), uri.host);
+        let guard =
+            password.map(|shared| Guard { realm, people: Vec::new(), shared: Some(shared) });
+        self.endpoint.guard(&user, guard);
+        self.notice(notice::conference_password(is_set));
     }
 
     fn invite(&mut self, text: &str) {
