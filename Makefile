@@ -32,14 +32,14 @@ test: ## Run all tests but the long ones
 interop: ## Run the tests with real phones and a real window
 	@$(NEEDS) interop
 	$(CARGO) build $(PLAIN) -p app -p cli --bins
-	$(CARGO) test $(PLAIN) -p stories --test interop --test kamailio --test load --test window -- --nocapture
+	$(CARGO) test $(PLAIN) -p stories --test interop --test kamailio --test link --test load --test window -- --nocapture
 
 lint: ## Check format, lints, documentation, licences and sources
 	@$(NEEDS) lint
 	@packaging/linux/install-linters.sh
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PLAIN) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(PLAIN) -p stories --test interop --test kamailio --test load --test window -- -D warnings
+	$(CARGO) clippy $(PLAIN) -p stories --test interop --test kamailio --test link --test load --test window -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PLAIN) --workspace --no-deps
 	@$(MAKE) --no-print-directory deny
 

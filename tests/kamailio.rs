@@ -78,21 +78,6 @@ fn the_name_server_leads_to_it_by_naptr_srv_and_address() {
     assert_eq!(names.asked()[1], (service, 33));
 }
 
-/// The domain's servers: one for each transport, the wished one first.
-fn names(kamailio: &Kamailio, transport: &str) -> NameServer {
-    let (service, tag, port) = match transport {
-        "tls" => ("_sips._tcp", "SIPS+D2T", kamailio.secure.port()),
-        "tcp" => ("_sip._tcp", "SIP+D2T", kamailio.address.port()),
-        _ => ("_sip._udp", "SIP+D2U", kamailio.address.port()),
-    };
-    let service = format!("{service}.{DOMAIN}");
-    NameServer::start(vec![
-        (DOMAIN.to_owned(), Record::Naptr(10, 0, tag, service.clone())),
-        (service, Record::Srv(0, 0, port, format!("proxy.{DOMAIN}"))),
-        (format!("proxy.{DOMAIN}"), Record::A([127, 0, 0, 1].into())),
-    ])
-}
-
 /// Somebody with an account there, whose servers the name system knows.
 fn with_account(
     kamailio: &Kamailio,
@@ -126,7 +111,7 @@ fn a_conference_goes_through_it(transport: &str) {
     let folder = tempfile::tempdir().unwrap();
     let users = [("weekly", "w"), ("bob", "b"), ("carol", "c")];
     let kamailio = Kamailio::start(folder.path(), &users);
-    let names = names(&kamailio, transport);
+    let names = kamailio.names(transport);
     let host = ["host", "--conference", "weekly"];
     let mut host = with_account(&kamailio, &names, "weekly", "w", &host);
     let conference = format!("sip:weekly@{DOMAIN}");
@@ -187,7 +172,7 @@ fn a_conference_with_its_chat_goes_through_it_by_tls() {
 fn a_wrong_password_is_told_and_tried_once() {
     let folder = tempfile::tempdir().unwrap();
     let kamailio = Kamailio::start(folder.path(), &[("alice", "right")]);
-    let names = names(&kamailio, "udp");
+    let names = kamailio.names("udp");
     let mut alice = with_account(&kamailio, &names, "alice", "wrong", &["host"]);
     let told = alice.expect("registration", SOON, |event| event["state"] == "failed");
     assert_eq!(told["reason"], "wrong name or password");
@@ -201,7 +186,7 @@ fn a_wrong_password_is_told_and_tried_once() {
 fn after_a_restart_of_it_the_account_is_registered_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut kamailio = Kamailio::start(folder.path(), &[("alice", "a")]);
-    let names = names(&kamailio, "tcp");
+    let names = kamailio.names("tcp");
     let mut alice = with_account(&kamailio, &names, "alice", "a", &["host"]);
     let standing = || {
         let events = alice.events();
@@ -222,7 +207,7 @@ fn a_short_registration_is_refreshed(transport: &str) {
     let rules = Rules { max_expires: 10, ..Rules::default() };
     let users = [("weekly", "w"), ("bob", "b")];
     let kamailio = Kamailio::start_with(folder.path(), &users, rules);
-    let names = names(&kamailio, transport);
+    let names = kamailio.names(transport);
     let mut host =
         with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
     // A registration that corrects the address, as the registrar saw it, may follow the first at once.
@@ -260,7 +245,7 @@ fn a_short_registration_is_refreshed_by_itself_by_tls() {
 fn the_host_dials_out_through_it(transport: &str) {
     let folder = tempfile::tempdir().unwrap();
     let kamailio = Kamailio::start(folder.path(), &[("weekly", "w"), ("bob", "b")]);
-    let names = names(&kamailio, transport);
+    let names = kamailio.names(transport);
     let mut host =
         with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
     let conference = format!("sip:weekly@{DOMAIN}");
@@ -353,7 +338,7 @@ impl Stranger {
 fn a_stranger_behind_it_with_a_forged_address_gets_nothing_relayed() {
     let folder = tempfile::tempdir().unwrap();
     let kamailio = Kamailio::start(folder.path(), &[("weekly", "w"), ("bob", "b")]);
-    let names = names(&kamailio, "udp");
+    let names = kamailio.names("udp");
     let mut host =
         with_account(&kamailio, &names, "weekly", "w", &["host", "--conference", "weekly"]);
     let conference = format!("sip:weekly@{DOMAIN}");

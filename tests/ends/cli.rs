@@ -36,7 +36,19 @@ pub struct Line {
 impl Cli {
     /// Starts it with these arguments and `--json`.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(path());
+        Self::start_by(&[], name, arguments)
+    }
+
+    /// As [`Self::start`], by a program that is given it as its last arguments and becomes it.
+    pub fn start_by(launcher: &[String], name: &str, arguments: &[&str]) -> Self {
+        let mut command = match launcher {
+            [] => Command::new(path()),
+            [program, options @ ..] => {
+                let mut command = Command::new(program);
+                command.args(options).arg(path());
+                command
+            }
+        };
         command.args(arguments).arg("--json");
         let program = Program::start(name, &mut command);
         Self { name: name.to_owned(), program, references: 0 }

@@ -1,7 +1,7 @@
-//! A name server on a free port of the loopback interface, which answers from a table (RFC 1035, 2782, 3403) and remembers
+//! A name server on a free port, which answers from a table (RFC 1035, 2782, 3403) and remembers
 //! what it was asked.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -58,7 +58,12 @@ pub struct NameServer {
 impl NameServer {
     /// Starts one that knows these names; of all others it says that there are none.
     pub fn start(table: Vec<(String, Record)>) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), table)
+    }
+
+    /// Starts one at this address.
+    pub fn start_at(ip: IpAddr, table: Vec<(String, Record)>) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<(String, u16)>>>::default();
         let kept = Arc::clone(&asked);

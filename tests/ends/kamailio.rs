@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::dns::{NameServer, Record};
 use super::process::{Program, free_ports, within};
 
 /// The domain that it serves.
@@ -84,6 +85,23 @@ impl Kamailio {
     /// The certificate of the authority that signed its own.
     pub fn authority(&self) -> PathBuf {
         self.folder.join("ca.pem")
+    }
+
+    /// The name system of the domain, where this transport is the wished one.
+    pub fn names(&self, transport: &str) -> NameServer {
+        let (service, tag, port) = match transport {
+            "tls" => ("_sips._tcp", "SIPS+D2T", self.secure.port()),
+            "tcp" => ("_sip._tcp", "SIP+D2T", self.address.port()),
+            _ => ("_sip._udp", "SIP+D2U", self.address.port()),
+        };
+        let IpAddr::V4(ip) = self.address.ip() else { panic!("it listens by IPv4") };
+        let service = format!("{service}.{DOMAIN}");
+        let table = vec![
+            (DOMAIN.to_owned(), Record::Naptr(10, 0, tag, service.clone())),
+            (service, Record::Srv(0, 0, port, format!("proxy.{DOMAIN}"))),
+            (format!("proxy.{DOMAIN}"), Record::A(ip)),
+        ];
+        NameServer::start_at(ip.into(), table)
     }
 
     /// What passed it so far: `METHOD from=URI to-tag=0|1 ruri=URI by=udp|tcp|tls`.
