@@ -7,7 +7,9 @@
 mod calls;
 mod credentials;
 mod descriptions;
+mod early_update;
 mod forks;
+mod glare;
 mod in_dialog;
 mod incoming;
 mod info;
@@ -174,6 +176,7 @@ enum Due {
     Account(AccountId),
     Call(CallKey),
     Client(u64),
+    Glare(CallKey),
     Location(u64),
     Pending(RequestId),
     Reliable(CallKey),
@@ -193,6 +196,13 @@ enum ClientMachine {
 enum Owner {
     Bye,
     Cancel,
+    /// In the early dialog with this tag of the INVITE `tx`.
+    EarlyUpdate {
+        call: CallKey,
+        tx: u64,
+        tag: String,
+        request: RequestId,
+    },
     InDialog {
         call: CallKey,
         request: RequestId,
@@ -493,6 +503,7 @@ impl Endpoint {
                 Due::Account(id) => self.account_timeout(id, now),
                 Due::Call(key) => self.call_timeout(key, now),
                 Due::Client(id) => self.client_timeout(id, now),
+                Due::Glare(key) => self.glare_timeout(key, now),
                 Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),

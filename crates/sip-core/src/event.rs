@@ -170,7 +170,7 @@ pub enum Event {
         failure: CallFailure,
     },
     /// A re-INVITE in a confirmed dialog: answer it with `accept_reinvite` or `reject_reinvite`. The remote target is
-    /// already updated (RFC 3261 §12.2.2).
+    /// already updated (RFC 3261 §12.2.2), and goes back where it is refused.
     Reinvited {
         /// The key to answer with.
         reinvite: PendingReinvite,

@@ -41,6 +41,8 @@ pub enum Timer {
     Unanswered,
     /// A reliable provisional response that waits for its PRACK (RFC 3262 §3).
     Provisional,
+    /// An offer that was answered 491 and goes again (RFC 3261 §14.1).
+    Glare,
     /// A session's refresh or end (RFC 4028).
     Session,
     /// A subscription's refresh or end.

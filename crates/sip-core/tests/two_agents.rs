@@ -374,19 +374,35 @@ fn an_invite_left_alone_is_refused_after_three_minutes() {
 }
 
 #[test]
-fn a_reinvite_is_answered_and_glare_is_491() {
+fn ua19_offers_that_cross_are_both_refused_and_both_taken_one_after_the_other() {
     let mut line = Line::new(2);
     let (one, two) = line.call(Transport::Udp);
     let now = line.now;
-    line.agents[0].reinvite(&one, contact(0), Content::sdp("v=0\r\nhold"), now);
-    line.agents[1].reinvite(&two, contact(1), Content::sdp("v=0\r\nhold"), now);
-    line.run(seconds(1));
-    for agent in [0, 1] {
-        let Event::Completed { outcome: Outcome::Answered(response), .. } = line.next(agent) else {
-            panic!()
-        };
-        assert_eq!(response.status, StatusCode::REQUEST_PENDING);
+    let first = line.agents[0].reinvite(&one, contact(0), Content::sdp("v=0\r\nhold"), now);
+    let second = line.agents[1].reinvite(&two, contact(1), Content::sdp("v=0\r\nhold"), now);
+    let mut done = Vec::new();
+    for _ in 0..50 {
+        line.run(Duration::from_millis(100));
+        for agent in [0, 1] {
+            let now = line.now;
+            match line.events[agent].pop_front() {
+                Some(Event::Reinvited { reinvite, .. }) => {
+                    line.agents[agent].accept_reinvite(reinvite, Content::sdp("v=0\r\n"), now);
+                }
+                Some(Event::Completed {
+                    request, outcome: Outcome::Answered(response), ..
+                }) => {
+                    assert_eq!(response.status, StatusCode::OK);
+                    done.push(request);
+                }
+                Some(other) => panic!("{other:?}"),
+                None => {}
+            }
+        }
     }
+    // Who did not make the Call-ID goes first.
+    assert_eq!(done, [second, first]);
+    assert_eq!((line.count(0, "INVITE"), line.count(1, "INVITE")), (3, 2));
     let now = line.now;
     line.agents[0].reinvite(&one, contact(0), Content::sdp("v=0\r\nhold"), now);
     line.run(Duration::from_millis(100));

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::descriptions::Descriptions;
+use super::glare::Offer;
 use super::in_dialog::Queued;
 use super::refer::Transfer;
-use super::reinvite::{OurReinvite, WaitingReinvite};
+use super::reinvite::OurReinvite;
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
 use super::{Contact, Due, Endpoint, Owner};
@@ -71,13 +72,13 @@ pub(super) struct Call {
     pub(super) in_flight: Option<RequestId>,
     /// Our re-INVITE that is out.
     pub(super) reinvite: Option<OurReinvite>,
-    /// Our re-INVITE that goes once the request in flight has its answer.
-    pub(super) waiting_reinvite: Option<WaitingReinvite>,
+    /// Our offer that goes once the request in flight has its answer.
+    pub(super) waiting_offer: Option<Offer>,
     /// Their re-INVITE that is not answered or not acknowledged.
     pub(super) their_reinvite: Option<TheirReinvite>,
     pub(super) transfer: Transfer,
-    /// Our UPDATE with an offer waits or is out.
-    pub(super) updating: Option<RequestId>,
+    /// Our offer that is out by UPDATE.
+    pub(super) updating: Option<Offer>,
     /// Our last reliable provisional response.
     pub(super) reliable: Option<Reliable>,
     /// The CSeq of their INVITE.
@@ -91,8 +92,8 @@ pub(super) struct Call {
 /// A re-INVITE of the peer.
 #[derive(Debug)]
 pub(super) enum TheirReinvite {
-    /// Waits for our user.
-    Pending,
+    /// Waits for our user; the target of before is in force again where he refuses (RFC 6141 §4).
+    Pending { before: Uri },
     /// Our 2xx waits for its ACK; `offered` where it carried our offer.
     Answered {
         cseq: u32,
@@ -112,7 +113,7 @@ impl Call {
             queue: VecDeque::new(),
             in_flight: None,
             reinvite: None,
-            waiting_reinvite: None,
+            waiting_offer: None,
             their_reinvite: None,
             transfer: Transfer::default(),
             updating: None,
@@ -140,9 +141,10 @@ impl Endpoint {
         self.arm(Due::Call(key), None);
         self.arm(Due::Reliable(key), None);
         self.arm(Due::Session(key), None);
+        self.arm(Due::Glare(key), None);
         let Some(mut call) = self.calls.remove(&key) else { return };
         if let Phase::Calling { tx, .. } = &call.phase {
-            self.end_forks(*tx);
+            self.end_forks(*tx, key);
         }
         if let Some(dialog) = &call.dialog {
             self.dialogs.remove(&dialog.id);
@@ -153,9 +155,9 @@ impl Endpoint {
             self.limit_client(ours.tx, now + self.times.patience());
         }
         // A refresh is the Endpoint's own.
-        let open = call.reinvite.map(|ours| ours.request);
+        let open = call.reinvite.map(|ours| ours.offer.request);
         let open = open.filter(|request| !call.timer.is_refresh(*request));
-        for request in open.into_iter().chain(call.waiting_reinvite.map(|ours| ours.request)) {
+        for request in open.into_iter().chain(call.waiting_offer.map(|ours| ours.request)) {
             self.unsent(key, request);
         }
         self.end_shared_subscriptions(key, call.dialog, &mut call.queue, now);
@@ -171,9 +173,7 @@ impl Endpoint {
         if !matches!(self.calls.get(&key), Some(Call { phase: Phase::Confirmed, .. })) {
             return;
         }
-        self.send_bye(key, reason.map(|text| Reason::sip(StatusCode::OK, text)), now);
-        self.remove_call(key, now);
-        self.emit(Event::Ended { call: key, reason: EndReason::HungUp });
+        self.hung_up(key, reason, now);
     }
 
     /// Hangs up a call whose ACK has not come: BYE goes out behind it (RFC 3261 §15).
@@ -185,6 +185,13 @@ impl Endpoint {
             Some(Call { phase: Phase::Confirmed, .. }) => self.bye(Confirmed(call.0), reason, now),
             _ => {}
         }
+    }
+
+    /// BYE goes, at once or when the ACK that it had to wait for will not come any more (RFC 3261 §15).
+    fn hung_up(&mut self, key: CallKey, reason: Option<&str>, now: Instant) {
+        self.send_bye(key, reason.map(|text| Reason::sip(StatusCode::OK, text)), now);
+        self.remove_call(key, now);
+        self.emit(Event::Ended { call: key, reason: EndReason::HungUp });
     }
 
     fn send_bye(&mut self, key: CallKey, reason: Option<Reason>, now: Instant) {
@@ -237,9 +244,12 @@ impl Endpoint {
                     self.send_ringing(key, response, now);
                 }
             }
-            Phase::AwaitingAck { success, back, repeat, until, .. } => {
+            Phase::AwaitingAck { success, back, repeat, until, hang_up } => {
                 if *until <= now {
-                    self.end_lost(key, EndReason::NoAck, true, now);
+                    match hang_up.take() {
+                        Some(reason) => self.hung_up(key, reason.as_deref(), now),
+                        None => self.end_lost(key, EndReason::NoAck, true, now),
+                    }
                     return;
                 }
                 repeat.advance();
@@ -289,7 +299,9 @@ impl Endpoint {
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
             Owner::Register(account) => return self.next_register_cseq(*account, sent),
-            Owner::Prack { tx, tag } => return self.next_early_cseq(*tx, tag, sent),
+            Owner::EarlyUpdate { tx, tag, .. } | Owner::Prack { tx, tag } => {
+                return self.next_early_cseq(*tx, tag, sent);
+            }
             Owner::Notify { call: Some(call), .. } | Owner::Subscribe { call: Some(call), .. } => {
                 *call
             }
@@ -332,6 +344,7 @@ impl Endpoint {
             }
             Owner::Bye
             | Owner::Cancel
+            | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Notify { .. }
             | Owner::Pager(_)

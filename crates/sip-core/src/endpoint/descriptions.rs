@@ -36,6 +36,11 @@ impl Descriptions {
         content
     }
 
+    /// An offer that went out numbered, before the call was taken.
+    pub(super) fn resume(&mut self, offer: Content) {
+        self.offered = Some(offer);
+    }
+
     /// Our offer has this answer; an empty one says nothing, and leaves the peer's as it was. True where it is another
     /// than the one in force.
     pub(super) fn answered(&mut self, answer: &Bytes) -> bool {
@@ -59,9 +64,17 @@ impl Descriptions {
         self.local.as_ref()
     }
 
+    /// Whether an offer of before still is one: it has all the streams that the session has (RFC 3264 §8).
+    pub(super) fn fits(&self, offer: &Content) -> bool {
+        let streams = |body: &Bytes| {
+            body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"m=")).count()
+        };
+        self.local.as_ref().is_none_or(|local| streams(&local.body) <= streams(&offer.body))
+    }
+
     /// The version grows with each description that differs from the one sent before, and only then (RFC 3264 §8): also
     /// where that one was made later, because an offer had to wait for the peer's.
-    fn number(&mut self, content: Content) -> Content {
+    pub(super) fn number(&mut self, content: Content) -> Content {
         // The one in force again is no other, even behind one that was refused.
         if self.local.as_ref() == Some(&content) {
             return content;
@@ -106,6 +119,18 @@ impl Endpoint {
         self.calls.get(&call)?.descriptions.remote.as_ref()
     }
 }
+
+/// 488 and 606 tell what cannot be taken (RFC 3261 §14.2, §20.43).
+pub(super) fn write_warning(response: &mut Response, text: &str) {
+    if matches!(response.status.code(), 488 | 606) {
+        response.headers.push("Warning", text);
+    }
+}
+
+/// The formats of the description.
+pub(super) const NO_FORMAT: &str = "305 parlour \"Incompatible media format\"";
+/// An offer at a time when there cannot be one.
+pub(super) const NO_OFFER: &str = "399 parlour \"No second offer before the call is taken\"";
 
 /// The version of the origin, and the text with `*` in its place.
 fn take_version(body: &[u8]) -> Option<(u64, String)> {
@@ -159,5 +184,14 @@ mod tests {
         }
         let bytes = Content { content_type: "x/y".into(), body: Bytes::from_static(b"o=\xff") };
         assert_eq!(known.offer(bytes.clone()), bytes);
+    }
+
+    #[test]
+    fn an_offer_with_fewer_streams_than_the_session_has_is_none_any_more() {
+        let mut known = Descriptions::default();
+        let (one, two) = (described(1, "m=audio\r\n"), described(2, "m=audio\r\nm=video\r\n"));
+        assert!(known.fits(&one));
+        known.answer(&Bytes::new(), two.clone());
+        assert!(!known.fits(&one) && known.fits(&two));
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::calls::{Call, Phase};
+use super::descriptions::{NO_OFFER, write_warning};
+use super::early_update::EarlyUpdate;
 use super::requests::Arrival;
 use super::{Endpoint, contact_value};
 use crate::dialog::{Dialog, DialogId};
@@ -19,6 +21,16 @@ pub(super) struct Fork {
     pub(super) rseq: Option<u32>,
     /// The answer to our offer, once a reliable response brought it.
     pub(super) answer: Option<Content>,
+    /// Our offer that an UPDATE brought in the place of the INVITE's.
+    pub(super) local: Option<Content>,
+    pub(super) updating: Option<EarlyUpdate>,
+}
+
+impl Fork {
+    /// Whether an offer of ours waits for its answer, beside the INVITE's.
+    fn offers(&self) -> bool {
+        self.updating.as_ref().is_some_and(EarlyUpdate::is_offer)
+    }
 }
 
 impl Endpoint {
@@ -46,27 +58,38 @@ impl Endpoint {
         let way = Flow { connection: flow.connection.or(client.flow.connection), ..client.flow };
         if let Some(dialog) = Dialog::as_client(&client.request, response, way, contact) {
             self.dialogs.insert(dialog.id.clone(), key);
-            client.forks.insert(tag.clone(), Fork { dialog, rseq: None, answer: None });
+            let fork = Fork { dialog, rseq: None, answer: None, local: None, updating: None };
+            client.forks.insert(tag.clone(), fork);
         }
         Some(tag)
     }
 
-    /// The dialog of a 2xx takes over what its early one had: the numbers of both sides, and what the peer allows.
-    pub(super) fn inherit_fork(&self, tx: u64, dialog: &mut Dialog) -> Option<Content> {
+    /// The dialog of a 2xx takes over what its early one had: the numbers of both sides, what the peer allows, our offer
+    /// and its answer.
+    pub(super) fn inherit_fork(
+        &self,
+        tx: u64,
+        dialog: &mut Dialog,
+    ) -> Option<(Option<Content>, Content)> {
         let fork = self.clients.get(&tx)?.forks.get(&dialog.id.remote.0)?;
         dialog.local_cseq = dialog.local_cseq.max(fork.dialog.local_cseq);
         dialog.remote_cseq = fork.dialog.remote_cseq;
         if dialog.allow.is_none() {
             dialog.allow = fork.dialog.allow.clone();
         }
-        fork.answer.clone()
+        Some((fork.local.clone(), fork.answer.clone()?))
     }
 
     /// Early dialogs are over with the final response: requests of theirs find nothing any more.
-    pub(super) fn end_forks(&mut self, tx: u64) {
+    pub(super) fn end_forks(&mut self, tx: u64, key: CallKey) {
         let Some(client) = self.clients.get(&tx) else { return };
+        let mut waiting = Vec::new();
         for fork in client.forks.values() {
             self.dialogs.remove(&fork.dialog.id);
+            waiting.extend(fork.updating.as_ref().and_then(EarlyUpdate::waiting));
+        }
+        for request in waiting {
+            self.unsent(key, request);
         }
     }
 
@@ -100,7 +123,9 @@ impl Endpoint {
                     StatusCode::OK
                 }
                 // Our offer is open; once it is answered, another is for after the call is taken.
-                Method::Update if fork.answer.is_none() => StatusCode::REQUEST_PENDING,
+                Method::Update if fork.answer.is_none() || fork.offers() => {
+                    StatusCode::REQUEST_PENDING
+                }
                 Method::Update => StatusCode::NOT_ACCEPTABLE_HERE,
                 Method::Info => return self.handle_info(&arrival, key, now),
                 Method::Options => {
@@ -121,6 +146,7 @@ impl Endpoint {
             }
         };
         let mut response = arrival.request.response(status, None);
+        write_warning(&mut response, NO_OFFER);
         if arrival.request.method == Method::Update && status.is_success() {
             // The 2xx of a target refresh tells where we are (RFC 3311 §5.2).
             response.headers.push("Contact", contact_value(&contact, &arrival.flow));

@@ -35,6 +35,7 @@ impl Queued {
             Owner::Refer { subscription, .. } => *subscription == key,
             Owner::Bye
             | Owner::Cancel
+            | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
@@ -113,6 +114,7 @@ impl Endpoint {
             Owner::Refer { subscription, .. } => self.refer_unsent(subscription),
             Owner::Bye
             | Owner::Cancel
+            | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Pager(_)
@@ -139,10 +141,10 @@ impl Endpoint {
         if call.in_flight.is_some() || held || !matches!(call.phase, Phase::Confirmed) {
             return;
         }
-        if let Some(waiting) = call.waiting_reinvite.take() {
-            self.send_reinvite(key, waiting, now);
+        if self.send_offer(key, now) {
             return;
         }
+        let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(dialog) = call.dialog.as_mut() else { return };
         let Some(queued) = call.queue.pop_front() else { return };
         call.in_flight = Some(queued.request);
@@ -157,6 +159,7 @@ impl Endpoint {
             let contact = contact_value(&dialog.contact, &hop);
             request.headers.push("Contact", contact);
         }
+        // Without an offer: those take another way.
         if queued.method == Method::Update {
             Self::write_capabilities(&mut request.headers);
             call.timer.write(&mut request.headers);
@@ -165,8 +168,6 @@ impl Endpoint {
             request.headers.push(name, value);
         }
         if let Some(content) = queued.content {
-            let update = queued.method == Method::Update;
-            let content = if update { call.descriptions.offer(content) } else { content };
             request.headers.push("Content-Type", &content.content_type);
             request.body = content.body;
         }
@@ -176,6 +177,7 @@ impl Endpoint {
             }
             Owner::Bye
             | Owner::Cancel
+            | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
             | Owner::Notify { .. }
@@ -211,8 +213,11 @@ impl Endpoint {
                 dialog.allow = Some(allow);
             }
         }
-        self.update_finished(key, id, &finish, now);
         let scope = usages::scope(method, &finish);
+        if self.update_finished(key, id, &finish, now) {
+            self.turn_over(Some(key), scope, now);
+            return;
+        }
         self.emit(Event::Completed { request: id, call: Some(key), outcome: finish.outcome() });
         self.turn_over(Some(key), scope, now);
     }

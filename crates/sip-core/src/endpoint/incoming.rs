@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase, RING_AGAIN, TheirReinvite, UNANSWERED, copy_record_route};
+use super::descriptions::{NO_FORMAT, write_warning};
 use super::requests::{Arrival, trying};
 use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
@@ -152,7 +153,8 @@ impl Endpoint {
         else {
             return;
         };
-        let (server, response) = (*server, request.response(status, None));
+        let (server, mut response) = (*server, request.response(status, None));
+        write_warning(&mut response, NO_FORMAT);
         self.remove_call(key, now);
         self.respond_with(server, response, now);
     }

@@ -261,7 +261,7 @@ impl Endpoint {
         };
         let way = Flow { connection: flow.connection.or(way.connection), ..way };
         let Some(mut dialog) = Dialog::as_client(&invite, response, way, contact) else { return };
-        let answer = self.inherit_fork(id, &mut dialog);
+        let early = self.inherit_fork(id, &mut dialog);
         let mut ack = dialog.request(Method::Ack, Some(number));
         copy_credentials(&invite, &mut ack);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
@@ -273,14 +273,19 @@ impl Endpoint {
             client.acks.push((tag, hop, ack));
         }
         if self.is_dialling(key) {
-            self.end_forks(id);
+            self.end_forks(id, key);
             self.confirm(key, Some(dialog));
+            self.keep_early_offer(id, key);
             self.tell_referrer(key, response.status, now);
             let mut response = response.clone();
+            let (local, answer) = early.unzip();
             if let Some(answer) = answer.filter(|_| response.body.is_empty()) {
                 response.set_content(answer);
             }
             if let Some(call) = self.calls.get_mut(&key) {
+                if let Some(local) = local.flatten() {
+                    call.descriptions.resume(local);
+                }
                 call.descriptions.answered(&response.body);
             }
             self.interval_answered(key, &response.headers, now);

@@ -148,7 +148,9 @@ impl Endpoint {
         let sent = request.headers.cseq().map_or(1, |cseq| cseq.number);
         let request = self.aimed(&targets.base, &next, sent, owner);
         self.redirects.insert(call_id, targets);
-        self.end_forks(id);
+        if let Owner::Invite(call) = owner {
+            self.end_forks(id, *call);
+        }
         self.send_redirected(id, request, owner, next.is_proxy, now);
         if let Owner::Invite(call) = owner {
             self.emit(Event::Redirected { call: *call, to: Box::new(next.address) });
@@ -226,6 +228,7 @@ fn may_follow(owner: &Owner) -> bool {
         Owner::Invite(_) | Owner::Pager(_) | Owner::Subscribe { call: None, .. } => true,
         Owner::Bye
         | Owner::Cancel
+        | Owner::EarlyUpdate { .. }
         | Owner::InDialog { .. }
         | Owner::Notify { .. }
         | Owner::Prack { .. }

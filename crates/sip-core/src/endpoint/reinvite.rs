@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::calls::{Call, Phase, TheirReinvite, UNANSWERED, copy_record_route};
+use super::descriptions::{NO_FORMAT, write_warning};
+use super::glare::{By, Offer};
 use super::requests::{Arrival, trying};
 use super::responses::{Finish, copy_credentials};
 use super::{Contact, Due, Endpoint, Owner, answer_contact, contact_value, usages};
@@ -16,21 +18,15 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct OurReinvite {
     pub(super) tx: u64,
-    pub(super) request: RequestId,
+    pub(super) offer: Offer,
     /// Whether any response came: texts wait for the first only.
     pub(super) heard: bool,
 }
 
-/// A re-INVITE of ours that waits for its turn.
-#[derive(Debug)]
-pub(super) struct WaitingReinvite {
-    pub(super) request: RequestId,
-    pub(super) contact: Contact,
-    pub(super) offer: Content,
-}
 impl Endpoint {
     /// Offers the session anew, as soon as the request in flight has its answer. While the peer's own re-INVITE is open
-    /// this fails at once, and so it does when one comes before ours is out.
+    /// this fails at once, and so it does when one comes before ours is out. One that crosses the peer's and is answered 491 goes again by itself;
+    /// [`Event::Completed`] tells the outcome once.
     pub fn reinvite(
         &mut self,
         call: &Confirmed,
@@ -38,21 +34,12 @@ impl Endpoint {
         offer: Content,
         now: Instant,
     ) -> RequestId {
-        let key = call.0;
-        let id = self.new_request_id();
-        let free = |known: &&mut Call| known.may_offer();
-        match self.calls.get_mut(&key).filter(free) {
-            Some(known) => {
-                known.waiting_reinvite = Some(WaitingReinvite { request: id, contact, offer });
-                self.send_next(key, now);
-            }
-            None => self.unsent(key, id),
-        }
-        id
+        self.offer_anew(call.0, By::Reinvite(contact), offer, now)
     }
 
-    pub(super) fn send_reinvite(&mut self, key: CallKey, waiting: WaitingReinvite, now: Instant) {
-        let WaitingReinvite { request: id, contact, offer } = waiting;
+    pub(super) fn send_reinvite(&mut self, key: CallKey, ours: Offer, now: Instant) {
+        let By::Reinvite(contact) = ours.by.clone() else { return };
+        let (id, offer) = (ours.request, ours.content.clone());
         let flow = self.calls.get(&key).and_then(|call| call.dialog.as_ref().map(|one| one.flow));
         let contact = match flow {
             Some(flow) => self.placed(contact, &flow),
@@ -72,7 +59,7 @@ impl Endpoint {
         let tx =
             self.start_in_dialog(request, hop, Owner::Reinvite { call: key, request: id }, now);
         if let Some(known) = self.calls.get_mut(&key) {
-            known.reinvite = Some(OurReinvite { tx, request: id, heard: false });
+            known.reinvite = Some(OurReinvite { tx, offer: ours, heard: false });
         }
     }
 
@@ -119,9 +106,13 @@ impl Endpoint {
         if !first {
             return;
         }
-        self.reinvite_settled(key, refresh, &finish, now);
+        let ours = self.reinvite_settled(key, refresh, &finish, now);
         if refresh {
             self.refresh_finished(key, &Method::Invite, &finish, now);
+            self.send_next(key, now);
+            return;
+        }
+        if ours.is_some_and(|ours| self.defer_offer(key, ours, &finish, now)) {
             self.send_next(key, now);
             return;
         }
@@ -131,22 +122,25 @@ impl Endpoint {
     }
 
     /// Our re-INVITE has its final answer: its description is in force, or what was in force stays (RFC 3261 §14.1).
-    fn reinvite_settled(&mut self, key: CallKey, refresh: bool, finish: &Finish, now: Instant) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        call.reinvite = None;
-        let Finish::Response(response, _) = finish else {
+    fn reinvite_settled(
+        &mut self,
+        key: CallKey,
+        refresh: bool,
+        finish: &Finish,
+        now: Instant,
+    ) -> Option<Offer> {
+        let call = self.calls.get_mut(&key)?;
+        let ours = call.reinvite.take().map(|ours| ours.offer);
+        let Some(response) = finish.success() else {
             call.descriptions.refused();
-            return;
+            return ours;
         };
-        if !response.status.is_success() {
-            call.descriptions.refused();
-            return;
-        }
         let differs = call.descriptions.answered(&response.body);
         self.interval_answered(key, &response.headers, now);
         if refresh && differs {
             self.emit(Event::Reanswered { call: key, response: response.clone() });
         }
+        ours
     }
 
     pub(super) fn handle_reinvite(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
@@ -163,16 +157,14 @@ impl Endpoint {
             self.respond_with(arrival.server, response, now);
             return;
         }
-        if let Some(dialog) = call.dialog.as_mut() {
-            dialog.refresh(&arrival.request.headers, Some(arrival.flow));
-        }
-        if let Some(ours) = call.waiting_reinvite.take() {
-            self.unsent(key, ours.request);
-        }
+        let Some(dialog) = call.dialog.as_mut() else { return };
+        let before = dialog.remote_target.clone();
+        dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        self.yield_offer(key);
         self.respond_with(arrival.server, trying(&arrival.request), now);
         let id = self.hold(&arrival, Some(key), None, now);
         if let Some(call) = self.calls.get_mut(&key) {
-            call.their_reinvite = Some(TheirReinvite::Pending);
+            call.their_reinvite = Some(TheirReinvite::Pending { before });
         }
         let reinvite = PendingReinvite(id);
         let Arrival { request, flow, .. } = arrival;
@@ -216,8 +208,13 @@ impl Endpoint {
     /// Refuses it; the session stays as it was.
     pub fn reject_reinvite(&mut self, reinvite: PendingReinvite, why: Failure, now: Instant) {
         let Some(pending) = self.take_pending(reinvite.0) else { return };
-        self.release_reinvite(&pending);
-        self.respond_status(pending.server, &pending.request, why.into(), now);
+        self.refuse_reinvite(&pending);
+        let mut response = pending.request.response(why.into(), None);
+        write_warning(&mut response, NO_FORMAT);
+        self.respond_with(pending.server, response, now);
+        if let Some(key) = pending.call {
+            self.send_next(key, now);
+        }
     }
 
     pub(super) fn reinvite_timeout(&mut self, key: CallKey, now: Instant) {

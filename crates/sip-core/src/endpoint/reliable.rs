@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::calls::{Call, Phase};
+use super::descriptions::{NO_OFFER, write_warning};
 use super::requests::Arrival;
 use super::responses::copy_credentials;
 use super::{Contact, Due, Endpoint, Owner, contact_value};
@@ -145,7 +146,9 @@ impl Endpoint {
             let offers = !arrival.request.body.is_empty();
             if offers { StatusCode::NOT_ACCEPTABLE_HERE } else { StatusCode::OK }
         };
-        self.respond_status(arrival.server, &arrival.request, status, now);
+        let mut response = arrival.request.response(status, None);
+        write_warning(&mut response, NO_OFFER);
+        self.respond_with(arrival.server, response, now);
     }
 
     /// A request of the caller while the call rings here.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::calls::TheirReinvite;
 use super::transport::note_source;
 use super::{
     Due, Endpoint, MAX_ANSWERED, MAX_PER_SOURCE, MAX_TRANSACTIONS, MergedKey, Pending, RESERVED,
@@ -263,13 +264,16 @@ impl Endpoint {
         }
         if let Some(pending) = self.take_pending(id) {
             tracing::warn!(method = %pending.request.method, "left unanswered");
-            self.release_reinvite(&pending);
+            self.refuse_reinvite(&pending);
             self.respond_status(
                 pending.server,
                 &pending.request,
                 StatusCode::SERVER_INTERNAL_ERROR,
                 now,
             );
+            if let Some(key) = pending.call {
+                self.send_next(key, now);
+            }
         }
     }
 
@@ -279,6 +283,17 @@ impl Endpoint {
             && let Some(call) = pending.call.and_then(|key| self.calls.get_mut(&key))
         {
             call.their_reinvite = None;
+        }
+    }
+
+    /// It was refused: nothing of it counts.
+    pub(super) fn refuse_reinvite(&mut self, pending: &Pending) {
+        if let Some(call) = pending.call.and_then(|key| self.calls.get_mut(&key))
+            && matches!(pending.request.method, Method::Invite | Method::Update)
+            && let Some(TheirReinvite::Pending { before }) = call.their_reinvite.take()
+            && let Some(dialog) = call.dialog.as_mut()
+        {
+            dialog.remote_target = before;
         }
     }
 
@@ -474,9 +489,12 @@ impl Endpoint {
         let mut open = self.pending.iter();
         let id = open.find(|(_, pending)| pending.server == invite).map(|(id, _)| *id);
         if let Some(pending) = id.and_then(|id| self.take_pending(id)) {
-            self.release_reinvite(&pending);
+            self.refuse_reinvite(&pending);
             let status = StatusCode::REQUEST_TERMINATED;
             self.respond_status(pending.server, &pending.request, status, now);
+            if let Some(key) = pending.call {
+                self.send_next(key, now);
+            }
         }
     }
 

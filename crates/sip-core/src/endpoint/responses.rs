@@ -23,6 +23,14 @@ impl Finish {
         matches!(self, Self::Response(response, _) if response.status.is_provisional())
     }
 
+    /// A 2xx.
+    pub(super) fn success(&self) -> Option<&Response> {
+        match self {
+            Self::Response(response, _) => Some(response).filter(|it| it.status.is_success()),
+            Self::TimedOut | Self::Unsendable => None,
+        }
+    }
+
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Response(response, _) => Outcome::Answered(response),
@@ -113,6 +121,9 @@ impl Endpoint {
         match owner {
             Owner::Bye => self.bye_finished(id, &finish),
             Owner::Cancel => {}
+            Owner::EarlyUpdate { call, tx, tag, request } => {
+                self.early_update_finished(call, tx, &tag, request, finish, now);
+            }
             Owner::InDialog { call, request, method } => {
                 self.in_dialog_finished(call, request, &method, finish, now)
             }
@@ -124,7 +135,7 @@ impl Endpoint {
                 self.turn_over(over, scope, now);
             }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
-            Owner::Prack { tx, tag } => self.prack_finished(tx, &tag, &finish),
+            Owner::Prack { tx, tag } => self.early_finished(tx, &tag, &Method::Prack, &finish),
             Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Refer { subscription, call } => {
                 let over = Some(call).filter(|_| !finish.is_provisional());
@@ -153,7 +164,8 @@ impl Endpoint {
             Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
             Owner::Register(account) => self.registrants.contains_key(account),
             Owner::Cancel => false,
-            Owner::InDialog { call, .. }
+            Owner::EarlyUpdate { call, .. }
+            | Owner::InDialog { call, .. }
             | Owner::Refresh { call, .. }
             | Owner::Reinvite { call, .. } => self.calls.contains_key(call),
             Owner::Invite(call) => self.is_dialling(*call),

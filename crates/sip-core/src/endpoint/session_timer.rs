@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase, TheirReinvite};
-use super::reinvite::WaitingReinvite;
+use super::glare::{By, Offer};
 use super::responses::Finish;
 use super::usages::{Scope, scope};
 use super::{Due, Endpoint, Owner, contact_value};
@@ -144,7 +144,7 @@ impl SessionTimer {
     }
 
     /// It was refused, and the session lasts as long as it did: tried again in half of the rest.
-    fn refused(&mut self, sent: bool, now: Instant) {
+    fn refused(&mut self, sent: bool, glare: Option<Duration>, now: Instant) {
         let Some(running) = &mut self.running else { return };
         if !sent && running.until.is_none() {
             // Not even a peer that knows no timers is waited for without end.
@@ -152,7 +152,7 @@ impl SessionTimer {
         }
         if running.refresh_at.is_some() {
             let rest = running.until.map_or(running.interval, |until| until - now);
-            running.refresh_at = Some(now + (rest / 2).max(RETRY));
+            running.refresh_at = Some(now + glare.unwrap_or((rest / 2).max(RETRY)));
         }
     }
 }
@@ -240,7 +240,7 @@ impl Endpoint {
             && call.in_flight.is_none()
             && matches!(call.phase, Phase::Confirmed);
         // The answer to theirs refreshes, too.
-        if !ready || matches!(call.their_reinvite, Some(TheirReinvite::Pending)) {
+        if !ready || matches!(call.their_reinvite, Some(TheirReinvite::Pending { .. })) {
             return false;
         }
         if call.takes_update() {
@@ -254,7 +254,7 @@ impl Endpoint {
         if let Some(call) = self.calls.get_mut(&key) {
             call.timer.refresh_is_out(request);
         }
-        self.send_reinvite(key, WaitingReinvite { request, contact, offer }, now);
+        self.send_reinvite(key, Offer::new(request, By::Reinvite(contact), offer), now);
         true
     }
 
@@ -300,6 +300,8 @@ impl Endpoint {
             self.settle(key, reach, now);
             return;
         }
+        // One that crosses the peer's offer goes again as any other (RFC 3261 §14.1).
+        let glare = finish.glare().is_some().then(|| self.glare_delay(key));
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.timer.out = None;
         let (sent, status) = match finish {
@@ -313,7 +315,7 @@ impl Endpoint {
                 call.timer.no_update = true;
                 call.timer.waits = true;
             }
-            _ => call.timer.refused(sent, now),
+            _ => call.timer.refused(sent, glare, now),
         }
         self.arm_session(key);
     }
@@ -341,6 +343,7 @@ impl Owner {
             | Self::Reinvite { call, .. } => Some(*call),
             Self::Bye
             | Self::Cancel
+            | Self::EarlyUpdate { .. }
             | Self::Notify { .. }
             | Self::Pager(_)
             | Self::Register(_)

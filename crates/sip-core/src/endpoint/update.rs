@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::calls::{Call, Phase, TheirReinvite, copy_record_route};
+use super::glare::By;
 use super::requests::Arrival;
 use super::responses::Finish;
 use super::{Endpoint, Pending, contact_value};
@@ -14,56 +15,37 @@ impl Endpoint {
     /// Refreshes the call, or offers the session anew where there is an offer; in its turn with the texts. The peer has
     /// to list UPDATE in its Allow. An offer fails at once while another exchange is open.
     pub fn update(&mut self, call: &Confirmed, offer: Option<Content>, now: Instant) -> RequestId {
-        let key = call.0;
-        let free = self.calls.get(&key).is_some_and(Call::may_offer);
-        if offer.is_some() && !free {
-            let id = self.new_request_id();
-            self.unsent(key, id);
-            return id;
+        match offer {
+            Some(offer) => self.offer_anew(call.0, By::Update, offer, now),
+            None => self.enqueue(call.0, Method::Update, None, None, now),
         }
-        let offers = offer.is_some();
-        let id = self.enqueue(key, Method::Update, None, offer, now);
-        if let Some(call) = self.calls.get_mut(&key) {
-            let waits = call.queue.iter().any(|queued| queued.request == id);
-            if offers && (waits || call.in_flight == Some(id)) {
-                call.updating = Some(id);
-            }
-        }
-        id
     }
 
-    /// A request in a call has its outcome: the 2xx of an UPDATE refreshes the target.
+    /// A request in a call has its outcome: the 2xx of an UPDATE refreshes target and session. True where it goes again.
     pub(super) fn update_finished(
         &mut self,
         key: CallKey,
         id: RequestId,
         finish: &Finish,
         now: Instant,
-    ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let offered = call.updating == Some(id);
-        if offered {
-            call.updating = None;
-        }
-        let success = match finish {
-            Finish::Response(response, _) if response.status.is_success() => Some(response),
-            Finish::Response(..) | Finish::TimedOut | Finish::Unsendable => None,
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(&key) else { return false };
+        let ours = call.updating.take_if(|ours| ours.request == id);
+        let Some(response) = finish.success() else {
+            let Some(ours) = ours else { return false };
+            call.descriptions.refused();
+            return self.defer_offer(key, ours, finish, now);
         };
-        match success {
-            Some(response) if offered => {
-                call.descriptions.answered(&response.body);
-            }
-            None if offered => call.descriptions.refused(),
-            Some(_) | None => {}
+        if ours.is_some() {
+            call.descriptions.answered(&response.body);
         }
-        if let Some(response) = success
-            && response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Update)
-        {
+        if response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Update) {
             if let Some(dialog) = call.dialog.as_mut() {
                 dialog.refresh(&response.headers, None);
             }
             self.interval_answered(key, &response.headers, now);
         }
+        false
     }
 
     /// An UPDATE of the peer in a call that stands (RFC 3311 §5.2).
@@ -85,19 +67,17 @@ impl Endpoint {
             self.respond_with(arrival.server, response, now);
             return;
         }
-        if let Some(dialog) = call.dialog.as_mut() {
-            dialog.refresh(&arrival.request.headers, Some(arrival.flow));
-        }
+        let Some(dialog) = call.dialog.as_mut() else { return };
+        let before = dialog.remote_target.clone();
+        dialog.refresh(&arrival.request.headers, Some(arrival.flow));
         if !offers {
             let mut response = self.update_success(&arrival, key);
             self.answer_interval(key, &arrival.request, &mut response, now);
             self.respond_with(arrival.server, response, now);
             return;
         }
-        call.their_reinvite = Some(TheirReinvite::Pending);
-        if let Some(ours) = call.waiting_reinvite.take() {
-            self.unsent(key, ours.request);
-        }
+        call.their_reinvite = Some(TheirReinvite::Pending { before });
+        self.yield_offer(key);
         let id = self.hold(&arrival, Some(key), None, now);
         let Arrival { request, flow, .. } = arrival;
         self.emit(Event::Updated { update: PendingReinvite(id), call: key, request, flow });
@@ -145,17 +125,8 @@ impl Endpoint {
 }
 
 impl Call {
-    /// Whether no exchange of session descriptions is open.
-    pub(super) fn may_offer(&self) -> bool {
-        let open = self.updating.is_some()
-            || self.reinvite.is_some()
-            || self.waiting_reinvite.is_some()
-            || self.their_reinvite.is_some();
-        !open && matches!(self.phase, Phase::Confirmed)
-    }
-
     fn refuse_update(&self, offers: bool) -> Option<StatusCode> {
-        if matches!(self.their_reinvite, Some(TheirReinvite::Pending)) {
+        if matches!(self.their_reinvite, Some(TheirReinvite::Pending { .. })) {
             return Some(StatusCode::SERVER_INTERNAL_ERROR);
         }
         if !offers {
@@ -163,7 +134,7 @@ impl Call {
         }
         let ours = match &self.their_reinvite {
             Some(TheirReinvite::Answered { offered, .. }) => *offered,
-            Some(TheirReinvite::Pending) | None => false,
+            Some(TheirReinvite::Pending { .. }) | None => false,
         };
         if ours || self.updating.is_some() || self.reinvite.is_some() {
             return Some(StatusCode::REQUEST_PENDING);

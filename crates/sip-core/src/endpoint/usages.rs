@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::Endpoint;
+use super::calls::Phase;
 use super::responses::Finish;
 use crate::dialog::{DialogId, LocalTag, RemoteTag};
 use crate::{CallKey, EndReason, Method, StatusCode, SubscriptionEnd, SubscriptionKey};
@@ -98,14 +99,19 @@ impl Endpoint {
         self.end_subscriptions(|_, known| known.is_in(&id));
     }
 
-    /// A PRACK came to nothing. Where the peer has lost the early dialog, it is over; the INVITE goes on, for other places
+    /// A PRACK or an UPDATE of an early dialog came to nothing. Where the peer has lost the early dialog, it is over; the INVITE goes on, for other places
     /// may ring, and its final response has the last word.
-    pub(super) fn prack_finished(&mut self, tx: u64, tag: &str, finish: &Finish) {
-        if finish.is_provisional() || scope(&Method::Prack, finish) == Scope::Transaction {
+    pub(super) fn early_finished(&mut self, tx: u64, tag: &str, method: &Method, finish: &Finish) {
+        if finish.is_provisional() || scope(method, finish) == Scope::Transaction {
             return;
         }
         let fork = self.clients.get(&tx).and_then(|client| client.forks.get(tag));
-        if let Some(over) = fork.map(|fork| fork.dialog.id.clone()) {
+        // A call that was taken meanwhile has the same dialog, and goes on.
+        let early = |id: &DialogId| {
+            let call = self.dialogs.get(id).and_then(|key| self.calls.get(key));
+            call.is_some_and(|call| matches!(call.phase, Phase::Calling { .. }))
+        };
+        if let Some(over) = fork.map(|fork| fork.dialog.id.clone()).filter(early) {
             self.dialogs.remove(&over);
         }
     }

@@ -10,7 +10,9 @@
 
 mod challenges;
 mod dialogs;
+mod failed_offers;
 mod forking;
+mod glare;
 mod guards;
 mod info;
 mod limits;
