@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sip_core::message::{Frame, ReferTo, Replaces, StatusFragment, StreamFramer};
+use sip_core::message::{
+    Frame, KeyPress, MediaType, Reason, ReferTo, Replaces, StatusFragment, StreamFramer,
+};
 use sip_core::{
     AnyUri, CSeq, Config, ConnectionChange, ConnectionId, Endpoint, Event, Flow, Input, Message,
     Method, NameAddr, Output, Params, StatusCode, Transport, Uri, Via,
@@ -194,7 +196,7 @@ pub fn media(data: &[u8]) {
     }
 }
 
-/// Refer-To, Replaces and the news of a transfer.
+/// Refer-To, Replaces, Reason, the news of a transfer, and keys by INFO.
 pub fn fragments(data: &[u8]) {
     let _ = StatusFragment::parse(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -203,6 +205,18 @@ pub fn fragments(data: &[u8]) {
     }
     if let Ok(read) = ReferTo::parse(text) {
         assert_eq!(ReferTo::parse(&read.to_string()).unwrap().replaces, read.replaces);
+    }
+    if let Ok(read) = Reason::parse(text) {
+        assert_eq!(Reason::parse(&read.to_string()).unwrap(), read);
+    }
+    for kind in ["application/dtmf-relay", "application/dtmf"].map(MediaType::parse) {
+        if let Some(kind) = kind
+            && let Some(press) = KeyPress::parse(&kind, data)
+            && let Some(relay) = MediaType::parse(&press.content().content_type)
+        {
+            let again = KeyPress::parse(&relay, &press.content().body);
+            assert_eq!(again.map(KeyPress::digit), Some(press.digit()));
+        }
     }
 }
 

@@ -113,7 +113,8 @@ fn unquoted(value: &str) -> String {
     while let Some(c) = chars.next() {
         text.extend(if c == '\\' { chars.next() } else { Some(c) });
     }
-    text.chars().take(MAX_TEXT).collect()
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(MAX_TEXT).map(printable).collect()
 }
 
 #[cfg(test)]
