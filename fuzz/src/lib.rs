@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sip_core::message::{
     Frame, KeyPress, MediaType, Reason, ReferTo, Replaces, StatusFragment, StreamFramer,
+    BindingResponse, Frame, ReferTo, Replaces, StatusFragment, StreamFramer, binding_request,
 };
 use sip_core::{
     AnyUri, CSeq, Config, ConnectionChange, ConnectionId, Endpoint, Event, Flow, Input, Message,
@@ -17,7 +18,7 @@ use sip_core::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("message", message),
     ("framer", framer),
     ("uri", uri),
@@ -28,6 +29,7 @@ pub const TARGETS: [Target; 11] = [
     ("text", text),
     ("media", media),
     ("fragments", fragments),
+    ("stun", stun),
     ("endpoint", endpoint),
 ];
 
@@ -217,6 +219,14 @@ pub fn fragments(data: &[u8]) {
             let again = KeyPress::parse(&relay, &press.content().body);
             assert_eq!(again.map(KeyPress::digit), Some(press.digit()));
         }
+    }
+}
+
+/// What was read as an answer to a binding request is written and read again as the same; a request is none.
+pub fn stun(data: &[u8]) {
+    if let Some(read) = BindingResponse::parse(data) {
+        assert_eq!(BindingResponse::parse(&read.to_bytes()), Some(read.clone()));
+        assert_eq!(BindingResponse::parse(&binding_request(&read.id)), None);
     }
 }
 

@@ -192,7 +192,7 @@ fn hear_stream(mut stream: TcpStream, heard: &Mutex<Heard>) {
         while let Some(Ok(frame)) = framer.next_frame() {
             let answer = match frame {
                 Frame::Message(bytes) => hear(&bytes, heard),
-                Frame::Ping => None,
+                Frame::Ping | Frame::Pong => None,
             };
             if let Some(answer) = answer {
                 let _ = stream.write_all(&answer);

@@ -13,6 +13,7 @@ mod glare;
 mod in_dialog;
 mod incoming;
 mod info;
+mod keepalive;
 mod locate;
 mod outgoing;
 mod pager;
@@ -51,6 +52,7 @@ use crate::{
 };
 
 pub use crate::transaction::Timer;
+pub use keepalive::UdpKeepAlive;
 pub use outgoing::Invite;
 pub use pager::PagerMessage;
 pub use registration::{Account, Registration, RegistrationFailure};
@@ -114,6 +116,8 @@ pub struct Config {
     pub t2: Duration,
     /// T4, 5 s unless set: how long repetitions of an answered request are expected.
     pub t4: Duration,
+    /// How the way to a registrar is kept open where it does not say that it answers STUN (RFC 5626 §4.4.2).
+    pub udp_keepalive: UdpKeepAlive,
 }
 
 impl Default for Config {
@@ -125,6 +129,7 @@ impl Default for Config {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
+            udp_keepalive: UdpKeepAlive::default(),
         }
     }
 }
@@ -177,6 +182,7 @@ enum Due {
     Call(CallKey),
     Client(u64),
     Glare(CallKey),
+    KeepAlive(u64),
     Location(u64),
     Pending(RequestId),
     Reliable(CallKey),
@@ -209,6 +215,8 @@ enum Owner {
         method: Method,
     },
     Invite(CallKey),
+    /// Of a way that is kept open.
+    KeepAlive(u64),
     /// `call`: in whose dialog, where it shares one.
     Notify {
         subscription: SubscriptionKey,
@@ -335,6 +343,7 @@ pub struct Endpoint {
     connections: BTreeMap<crate::ConnectionId, Connection>,
     access: credentials::Access,
     registrants: BTreeMap<AccountId, registration::Registrant>,
+    keeping: keepalive::Keeping,
     /// By the user parts that they guard.
     guards: BTreeMap<String, Guard>,
     challenger: Option<Challenger>,
@@ -384,6 +393,7 @@ impl Endpoint {
             connections: BTreeMap::new(),
             access: credentials::Access::default(),
             registrants: BTreeMap::new(),
+            keeping: keepalive::Keeping::default(),
             guards: BTreeMap::new(),
             challenger: None,
             locations: BTreeMap::new(),
@@ -451,6 +461,8 @@ impl Endpoint {
         let output = self.outputs.pop_front().unwrap_or(Output::Timeout(next));
         if let Output::Transmit(transmit) = &output
             && self.record.keeps()
+            // What keeps a way open is no message.
+            && transmit.contents.first().is_some_and(u8::is_ascii_graphic)
         {
             self.record.push(Direction::Out, transmit.flow, transmit.contents.clone());
         }
@@ -504,6 +516,7 @@ impl Endpoint {
                 Due::Call(key) => self.call_timeout(key, now),
                 Due::Client(id) => self.client_timeout(id, now),
                 Due::Glare(key) => self.glare_timeout(key, now),
+                Due::KeepAlive(id) => self.keep_alive_timeout(id, now),
                 Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),

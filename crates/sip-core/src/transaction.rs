@@ -33,6 +33,8 @@ pub enum Timer {
     SuccessRetransmit,
     /// An INVITE that nobody answers, a cancelled one or a re-INVITE that never ends, a repeated 180.
     Ringing,
+    /// What keeps the way to a registrar open, and its answer (RFC 5626 §4.4).
+    KeepAlive,
     /// A server that is not found in time (RFC 3263).
     Location,
     /// The next REGISTER of an account.

@@ -297,7 +297,11 @@ impl Endpoint {
             | Owner::Refer { call, .. }
             | Owner::Refresh { call, .. }
             | Owner::Reinvite { call, .. } => *call,
-            Owner::Bye | Owner::Cancel | Owner::Invite(_) | Owner::Pager(_) => return sent + 1,
+            Owner::Bye
+            | Owner::Cancel
+            | Owner::Invite(_)
+            | Owner::KeepAlive(_)
+            | Owner::Pager(_) => return sent + 1,
             Owner::Register(account) => return self.next_register_cseq(*account, sent),
             Owner::EarlyUpdate { tx, tag, .. } | Owner::Prack { tx, tag } => {
                 return self.next_early_cseq(*tx, tag, sent);
@@ -346,6 +350,7 @@ impl Endpoint {
             | Owner::Cancel
             | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
+            | Owner::KeepAlive(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
             | Owner::Register(_)

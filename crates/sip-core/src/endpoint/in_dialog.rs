@@ -38,6 +38,7 @@ impl Queued {
             | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
+            | Owner::KeepAlive(_)
             | Owner::Pager(_)
             | Owner::Register(_)
             | Owner::Prack { .. }
@@ -117,6 +118,7 @@ impl Endpoint {
             | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
+            | Owner::KeepAlive(_)
             | Owner::Pager(_)
             | Owner::Register(_)
             | Owner::Prack { .. }
@@ -180,6 +182,7 @@ impl Endpoint {
             | Owner::EarlyUpdate { .. }
             | Owner::InDialog { .. }
             | Owner::Invite(_)
+            | Owner::KeepAlive(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
             | Owner::Register(_)

@@ -230,6 +230,7 @@ fn may_follow(owner: &Owner) -> bool {
         | Owner::Cancel
         | Owner::EarlyUpdate { .. }
         | Owner::InDialog { .. }
+        | Owner::KeepAlive(_)
         | Owner::Notify { .. }
         | Owner::Prack { .. }
         | Owner::Refer { .. }

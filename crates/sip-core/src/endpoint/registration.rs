@@ -11,9 +11,7 @@ use super::{Contact, Due, Endpoint, Owner, Place, locate};
 use crate::auth::Credentials;
 use crate::message::{Headers, Via};
 use crate::transaction::Timer;
-use crate::{
-    AccountId, AnyUri, ConnectionId, Event, Flow, Method, NameAddr, Request, Response, Uri, Way,
-};
+use crate::{AccountId, AnyUri, Event, Flow, Method, NameAddr, Request, Response, Uri, Way};
 
 /// What is asked for.
 const EXPIRES: Duration = Duration::from_secs(600);
@@ -111,6 +109,8 @@ pub(super) struct Registrant {
     hurried: u32,
     /// How the registrar was reached: requests of the account go the same way (RFC 5626 §4.3).
     flow: Option<Flow>,
+    /// The one before, by which dialogs go that stand.
+    lost: Option<Flow>,
     /// Our address as the registrar sees it.
     seen: Option<Uri>,
     /// The registrar reaches us by the flow of the registration, whatever our Contact says (RFC 5626 §6).
@@ -143,6 +143,16 @@ impl Registrant {
         }
     }
 
+    /// Whether it stands by this very flow.
+    pub(super) fn keeps(&self, flow: &Flow) -> bool {
+        self.is_standing() && self.flow.as_ref() == Some(flow)
+    }
+
+    /// The address of record.
+    pub(super) fn address(&self) -> &NameAddr {
+        &self.account.address
+    }
+
     /// Whether a flow is that of the registration.
     fn is_by(&self, flow: &Flow) -> bool {
         self.flow.is_some_and(|own| own.transport == flow.transport && own.remote == flow.remote)
@@ -164,6 +174,7 @@ impl Endpoint {
             failures: 0,
             hurried: 0,
             flow: None,
+            lost: None,
             seen: None,
             outbound: false,
             stale: None,
@@ -369,6 +380,11 @@ impl Endpoint {
             }
             _ if ending => self.unregistered(id, now),
             Finish::Response(response, _) => self.register_refused(id, &response, now),
+            // The way it went by is gone: by another one, at once.
+            Finish::TimedOut | Finish::Unsendable if registrant.again == Some(Again::Refresh) => {
+                registrant.again = None;
+                self.hurry(id, now);
+            }
             Finish::TimedOut => self.register_failed(id, RegistrationFailure::NoAnswer, None, now),
             Finish::Unsendable => {
                 self.register_failed(id, RegistrationFailure::Unreachable, None, now);
@@ -428,6 +444,11 @@ impl Endpoint {
         registrant.seen = seen;
         registrant.state = State::Standing;
         let again = registrant.again.take();
+        let lost = registrant.lost.take().filter(|lost| lost.remote == flow.remote);
+        if let (Some(Flow { connection: Some(lost), .. }), Some(_)) = (lost, flow.connection) {
+            self.move_dialogs(lost, flow);
+        }
+        self.keep_flow(flow, response, now);
         let refresh = now + expires * share / 100;
         self.arm(Due::Account(id), Some((refresh, Timer::Registration)));
         self.tell_registration(id, Registration::Registered { expires });
@@ -489,6 +510,12 @@ impl Endpoint {
         registrant.flow = None;
         let again = registrant.again.take();
         registrant.state = State::Waiting;
+        match failure {
+            RegistrationFailure::NoAnswer | RegistrationFailure::Unreachable => {
+                self.forgive_silence();
+            }
+            RegistrationFailure::Credentials | RegistrationFailure::Refused { .. } => {}
+        }
         self.arm(Due::Account(id), Some((now + wait, Timer::Registration)));
         self.tell_registration(id, Registration::Failed { failure, retry: Some(wait) });
         if let Some(again) = again {
@@ -517,27 +544,39 @@ impl Endpoint {
         self.send_register(id, false, now);
     }
 
-    /// A connection is gone: accounts that were registered by it are registered anew at once (RFC 5626 §4.4).
-    pub(super) fn account_flow_lost(&mut self, connection: ConnectionId, now: Instant) {
-        let by = |one: &Registrant| {
-            one.is_standing() && one.flow.is_some_and(|flow| flow.connection == Some(connection))
-        };
+    /// A flow is gone: accounts that were registered by it are registered anew at once (RFC 5626 §4.4).
+    pub(super) fn account_flow_lost(&mut self, is_lost: impl Fn(&Flow) -> bool, now: Instant) {
+        let by = |one: &Registrant| one.is_standing() && one.flow.as_ref().is_some_and(&is_lost);
         let lost: Vec<AccountId> =
             self.registrants.iter().filter(|(_, one)| by(one)).map(|(id, _)| *id).collect();
         for id in lost {
-            if let Some(registrant) = self.registrants.get_mut(&id) {
-                registrant.flow = None;
+            let Some(registrant) = self.registrants.get_mut(&id) else { continue };
+            registrant.lost = registrant.flow.take();
+            if registrant.lost.is_some_and(|flow| flow.connection.is_some()) {
                 registrant.seen = None;
             }
-            if self.may_hurry(id) {
-                self.send_register(id, false, now);
-            } else {
-                self.register_failed(id, RegistrationFailure::Unreachable, None, now);
+            match registrant.state {
+                // A refresh is out: one at a time (RFC 3261 §10.2).
+                State::Asking { .. } => {
+                    registrant.again.get_or_insert(Again::Refresh);
+                    self.tend_flows();
+                }
+                State::Standing | State::Stopped | State::Waiting => self.hurry(id, now),
             }
         }
     }
 
+    /// Registers at once where that was not done too often, else with patience.
+    fn hurry(&mut self, id: AccountId, now: Instant) {
+        if self.may_hurry(id) {
+            self.send_register(id, false, now);
+        } else {
+            self.register_failed(id, RegistrationFailure::Unreachable, None, now);
+        }
+    }
+
     fn tell_registration(&mut self, account: AccountId, state: Registration) {
+        self.tend_flows();
         self.emit(Event::Registration { account, state });
     }
 }

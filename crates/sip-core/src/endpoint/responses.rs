@@ -127,6 +127,7 @@ impl Endpoint {
             Owner::InDialog { call, request, method } => {
                 self.in_dialog_finished(call, request, &method, finish, now)
             }
+            Owner::KeepAlive(kept) => self.keep_alive_finished(kept, finish, now),
             Owner::Invite(call) => self.invite_finished(id, call, finish, now),
             Owner::Notify { subscription, call } => {
                 let over = call.filter(|_| !finish.is_provisional());
@@ -163,7 +164,7 @@ impl Endpoint {
         match owner {
             Owner::Bye | Owner::Pager(_) | Owner::Prack { .. } => true,
             Owner::Register(account) => self.registrants.contains_key(account),
-            Owner::Cancel => false,
+            Owner::Cancel | Owner::KeepAlive(_) => false,
             Owner::EarlyUpdate { call, .. }
             | Owner::InDialog { call, .. }
             | Owner::Refresh { call, .. }

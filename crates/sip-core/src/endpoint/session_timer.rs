@@ -344,6 +344,7 @@ impl Owner {
             Self::Bye
             | Self::Cancel
             | Self::EarlyUpdate { .. }
+            | Self::KeepAlive(_)
             | Self::Notify { .. }
             | Self::Pager(_)
             | Self::Register(_)

@@ -63,6 +63,17 @@ pub(super) struct Subscription {
     role: Role,
 }
 
+impl Subscription {
+    /// The way of a dialog of its own.
+    pub(super) fn flow_mut(&mut self) -> Option<&mut Flow> {
+        match &mut self.place {
+            Place::Own(dialog) => Some(&mut dialog.flow),
+            Place::Asked { flow, .. } => Some(flow),
+            Place::Shared(_) => None,
+        }
+    }
+}
+
 impl Package {
     /// By the token of an Event header, in lower case.
     fn parse(token: &str) -> Option<Self> {

@@ -18,6 +18,8 @@ use crate::{
 
 /// RFC 3261 §18.1.1: larger requests go over TCP.
 const MAX_UDP_REQUEST: usize = 1300;
+/// The most pings in one piece of a stream that are answered.
+const MAX_PONGS: u32 = 8;
 /// The most messages kept for a connection that is being opened.
 const MAX_WAITING: usize = 256;
 
@@ -38,9 +40,12 @@ impl Endpoint {
         contents: &[u8],
         now: Instant,
     ) -> Result<(), HandleError> {
-        let blank = contents.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        if contents.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Ok(());
+        }
         // First octets 0 to 3 are STUN (RFC 7983), never SIP.
-        if blank || contents.first().is_some_and(|first| *first < 4) {
+        if contents.first().is_some_and(|first| *first < 4) {
+            self.handle_stun(flow, contents, now);
             return Ok(());
         }
         self.handle_message(flow, contents, now)
@@ -55,12 +60,19 @@ impl Endpoint {
         let connection = self.connections.get_mut(&id).ok_or(HandleError::UnknownConnection)?;
         connection.framer.push(contents);
         let mut result = Ok(());
+        let mut pongs = 0;
         loop {
             let Some(connection) = self.connections.get_mut(&id) else { return result };
             let flow = connection.flow;
             match connection.framer.next_frame() {
                 None => return result,
-                Some(Ok(Frame::Ping)) => self.transmit(flow, Bytes::from_static(b"\r\n")),
+                // A flood of pings has no flood of answers.
+                Some(Ok(Frame::Ping)) if pongs >= MAX_PONGS => {}
+                Some(Ok(Frame::Ping)) => {
+                    pongs += 1;
+                    self.transmit(flow, Bytes::from_static(b"\r\n"));
+                }
+                Some(Ok(Frame::Pong)) => self.handle_pong(id, now),
                 Some(Ok(Frame::Message(bytes))) => {
                     let handled = self.handle_message(flow, &bytes, now);
                     result = result.and(handled);
@@ -86,8 +98,20 @@ impl Endpoint {
             let back = note_source(&mut request, flow);
             self.refuse(&request, request.response(status, None), back);
         }
+        self.drop_connection(id, now);
+    }
+
+    /// Ends a connection of no more use; what it was still given is written.
+    pub(super) fn drop_connection(&mut self, id: ConnectionId, now: Instant) {
         self.outputs.push_back(Output::Close(id));
         self.connection_lost(id, now);
+    }
+
+    /// Whether a ping of ours is out on a connection.
+    pub(super) fn await_pong(&mut self, id: ConnectionId, awaits: bool) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.framer.await_pong(awaits);
+        }
     }
 
     pub(super) fn handle_connection(
@@ -131,7 +155,7 @@ impl Endpoint {
     /// by a connection that the peer opens (§18.2.2).
     fn connection_lost(&mut self, id: ConnectionId, now: Instant) {
         let Some(lost) = self.connections.remove(&id) else { return };
-        self.account_flow_lost(id, now);
+        self.account_flow_lost(|flow| flow.connection == Some(id), now);
         let hit = |client: &&ClientTransaction| {
             let waits = match &client.machine {
                 ClientMachine::Invite(_) => client_waits(client),
@@ -171,6 +195,7 @@ impl Endpoint {
         for id in ids {
             self.client_unsendable(id, now);
         }
+        self.kept_unreachable(destination, now);
     }
 
     fn handle_message(
@@ -375,8 +400,10 @@ fn machine(
 
 /// Puts our Via on top; rport is always asked for (RFC 3581).
 pub(super) fn write_via(request: &mut Request, flow: &Flow, branch: &str) {
-    let via =
-        format!("SIP/2.0/{} {};rport;branch={branch}", flow.transport.via_token(), flow.local);
+    // We would keep the way of a registration open: does the server want that (RFC 6223 §4.1)?
+    let keep = if request.method == Method::Register { ";keep" } else { "" };
+    let transport = flow.transport.via_token();
+    let via = format!("SIP/2.0/{transport} {};rport;branch={branch}{keep}", flow.local);
     request.headers.push_front("Via", via);
 }
 

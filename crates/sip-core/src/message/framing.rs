@@ -11,6 +11,8 @@ use super::{MAX_MESSAGE, split_head};
 pub struct StreamFramer {
     buffer: BytesMut,
     progress: Progress,
+    /// A ping of ours is out: the next single line end is its pong.
+    awaits_pong: bool,
 }
 
 /// How far the message in front was read: nothing is read again for each piece that a slow peer sends.
@@ -35,12 +37,15 @@ pub enum Frame {
     Message(Bytes),
     /// A double line end: to be answered by one (RFC 5626 §4.4.1).
     Ping,
+    /// A single line end that was waited for: see [`StreamFramer::await_pong`].
+    Pong,
 }
 
 /// What a head says.
 enum Head {
     Message { whole: usize },
     Ping,
+    Pong,
 }
 
 /// A stream that can no longer be framed: the connection must be closed.
@@ -60,12 +65,24 @@ impl StreamFramer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether a ping of ours is out. While it is, a line end with nothing behind it is its pong at once; else it may be
+    /// half of the peer's ping and waits for the other half. Two line ends in one are the peer's ping in either case: no
+    /// server answers a ping twice.
+    pub fn await_pong(&mut self, awaits: bool) {
+        self.awaits_pong = awaits;
+        // What stood alone until then was never the half of anything: it is passed over (RFC 3261 §7.5).
+        if awaits && self.buffer[..] == *b"\r\n" {
+            self.buffer.clear();
+        }
+    }
+
     /// The next frame; `None` until more bytes come.
     pub fn next_frame(&mut self) -> Option<Result<Frame, FrameError>> {
         let whole = match self.progress {
             Progress::Body { whole } => whole,
             Progress::Head { searched } => match self.read_head(searched)? {
                 Ok(Head::Ping) => return Some(Ok(Frame::Ping)),
+                Ok(Head::Pong) => return Some(Ok(Frame::Pong)),
                 Ok(Head::Message { whole }) => whole,
                 Err(error) => return Some(Err(error)),
             },
@@ -85,11 +102,14 @@ impl StreamFramer {
                 return Some(Ok(Head::Ping));
             }
             // A single line end is a pong or padding; half of a ping waits for its other half.
-            if self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 {
-                if b"\r\n".starts_with(&self.buffer[2..self.buffer.len().min(4)]) {
+            if self.buffer.starts_with(b"\r\n") && (self.buffer.len() > 2 || self.awaits_pong) {
+                if self.buffer.len() == 3 && self.buffer[2] == b'\r' {
                     return None;
                 }
                 self.buffer.advance(2);
+                if std::mem::take(&mut self.awaits_pong) {
+                    return Some(Ok(Head::Pong));
+                }
             } else if self.buffer.starts_with(b"\n") {
                 self.buffer.advance(1);
             } else {
@@ -157,6 +177,36 @@ mod tests {
         assert_eq!(frames(&mut framer), []);
         framer.push(TEXT);
         assert_eq!(frames(&mut framer).len(), 1);
+    }
+
+    #[test]
+    fn tp11_a_pong_is_told_from_half_a_ping_by_whether_it_is_awaited() {
+        let asked = |pieces: &[&[u8]]| {
+            let mut framer = StreamFramer::default();
+            framer.await_pong(true);
+            let mut found = Vec::new();
+            for piece in pieces {
+                framer.push(piece);
+                found.extend(frames(&mut framer));
+            }
+            found
+        };
+        assert_eq!(asked(&[b"\r\n"]), [Frame::Pong]);
+        assert_eq!(asked(&[b"\r", b"\n"]), [Frame::Pong]);
+        assert_eq!(asked(&[b"\r\n\r\n"]), [Frame::Ping]);
+        assert_eq!(asked(&[b"\r\n\r\n\r\n"]), [Frame::Ping, Frame::Pong]);
+        let message = Frame::Message(Bytes::from_static(TEXT));
+        assert_eq!(asked(&[b"\r\n", TEXT]), [Frame::Pong, message.clone()]);
+        assert_eq!(asked(&[TEXT, b"\r\n"]), [message, Frame::Pong]);
+        // One ping has one pong; what comes without having been asked for waits, and is not kept for the next ping.
+        assert_eq!(asked(&[b"\r\n", b"\r\n"]), [Frame::Pong]);
+        let mut framer = StreamFramer::default();
+        framer.push(b"\r\n");
+        assert_eq!(frames(&mut framer), []);
+        framer.await_pong(true);
+        assert_eq!(frames(&mut framer), []);
+        framer.push(b"\r\n");
+        assert_eq!(frames(&mut framer), [Frame::Pong]);
     }
 
     #[test]

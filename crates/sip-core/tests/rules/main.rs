@@ -15,6 +15,7 @@ mod forking;
 mod glare;
 mod guards;
 mod info;
+mod keepalive;
 mod limits;
 mod matching;
 mod messages;

@@ -20,6 +20,7 @@ pub const PEER: &str = "192.0.2.8:5060";
 pub struct Sent {
     pub flow: Flow,
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Sent {
@@ -144,6 +145,7 @@ impl Script {
                 Output::Transmit(transmit) => self.sent.push_back(Sent {
                     flow: transmit.flow,
                     text: String::from_utf8_lossy(&transmit.contents).into_owned(),
+                    bytes: transmit.contents.to_vec(),
                 }),
             }
         }
@@ -186,12 +188,16 @@ impl Script {
     }
 
     pub fn udp_from(&mut self, source: &str, text: &str) -> Result<(), HandleError> {
+        self.datagram(source, text.as_bytes())
+    }
+
+    pub fn datagram(&mut self, source: &str, contents: &[u8]) -> Result<(), HandleError> {
         self.feed(Input::Datagram {
             now: self.now,
             transport: Transport::Udp,
             source: source.parse().unwrap(),
             destination: self.me,
-            contents: text.as_bytes(),
+            contents,
         })
     }
 
