@@ -40,7 +40,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("linkify", &["conference"]),
     ("memchr", &["sip-core"]),
     ("md-5", &["sip-core"]),
-    ("nix", &["media"]),
+    ("nix", &["media", "sip-net"]),
     ("notify-rust", &["app"]),
     ("open", &["app"]),
     ("quick-xml", &["conference"]),

@@ -5,6 +5,7 @@ mod connection;
 mod names;
 mod resolve;
 mod tls;
+mod unreachable;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,6 +31,9 @@ use tls::Tls;
 /// Received things that wait for the engine; beyond that the sockets wait.
 const MAX_WAITING: usize = 4096;
 const MAX_DATAGRAM: usize = 65_535;
+/// How often a datagram is tried where the system tells of others that came back, and how many of those at a time.
+const MAX_ATTEMPTS: u32 = 8;
+const MAX_ERRORS: u32 = 256;
 /// Peers whose way is remembered.
 const MAX_ROUTES: usize = 4096;
 
@@ -108,8 +112,8 @@ pub enum Received {
         /// What is wrong with its certificate.
         problem: CertificateProblem,
     },
-    /// The system knows of no way for a datagram. ICMP errors are told here only where the system gives them to the
-    /// socket's next call, which is not so on Linux for a socket without a fixed peer.
+    /// The system knows of no way for a datagram, or an ICMP error says that it did not arrive (RFC 3261 §18.4). Only
+    /// Linux tells which one that was.
     Unreachable {
         /// To.
         destination: SocketAddr,
@@ -220,18 +224,38 @@ impl Driver {
             }
             return;
         }
-        let destination = transmit.flow.remote;
-        if let Err(error) = self.udp.send_to(&transmit.contents, destination) {
+        self.send_datagram(&transmit.contents, transmit.flow.remote);
+    }
+
+    fn send_datagram(&self, contents: &[u8], destination: SocketAddr) {
+        let mut attempts = 0;
+        while let Err(error) = self.udp.send_to(contents, destination) {
+            let unreachable = says_unreachable(&error);
+            // Linux gives a socket's next call the error of any earlier datagram; this one has not gone then.
+            if unreachable && attempts < MAX_ATTEMPTS {
+                attempts += 1;
+                self.tell_unreachable();
+                continue;
+            }
             tracing::debug!(%error, "a datagram was not sent");
-            // Anything else, such as full buffers or a datagram too large, says nothing about the peer.
-            let unreachable = matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-            );
-            if unreachable {
+            // A refusal is never this datagram's own, which is not there yet. Anything else, such as full buffers or a
+            // datagram too large, says nothing about the peer.
+            if unreachable && error.kind() != io::ErrorKind::ConnectionRefused {
                 let _ = self.sender.try_send(Received::Unreachable { destination });
+            }
+            return;
+        }
+    }
+
+    /// Tells of the datagrams that came back.
+    fn tell_unreachable(&self) {
+        for _ in 0..MAX_ERRORS {
+            match unreachable::next(&self.udp) {
+                Ok(Some(destination)) => {
+                    let _ = self.sender.try_send(Received::Unreachable { destination });
+                }
+                Ok(None) => {}
+                Err(_) => return,
             }
         }
     }
@@ -270,6 +294,7 @@ fn bind_both(listen: SocketAddr) -> io::Result<Sockets> {
     }
     // Bursts of a large conference wait in the kernel, not on the floor.
     let _ = udp.set_recv_buffer_size(1 << 20);
+    unreachable::keep(&udp, listen.is_ipv6())?;
     udp.bind(&listen.into())?;
     let udp: std::net::UdpSocket = udp.into();
     let reading = UdpSocket::from_std(udp.try_clone()?)?;
@@ -289,22 +314,40 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(tcp.into())
 }
 
+fn says_unreachable(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
 async fn read_datagrams(udp: UdpSocket, address: SocketAddr, sender: mpsc::Sender<Received>) {
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut routes = BTreeMap::new();
     loop {
-        let (length, source) = match udp.recv_from(&mut buffer).await {
-            Ok(read) => read,
-            Err(error) => {
-                // Some systems tell ICMP errors of earlier datagrams here; the socket itself goes on.
-                tracing::debug!(%error, "reading a datagram");
-                tokio::task::yield_now().await;
-                continue;
+        let received = match udp.try_recv_from(&mut buffer) {
+            Ok((length, source)) => {
+                let destination = destination(address, source, &mut routes);
+                let contents = buffer[..length].to_vec();
+                Received::Datagram { source, destination, contents }
             }
+            Err(error) => match unreachable::returned(&udp) {
+                Some(destination) => Received::Unreachable { destination },
+                None if error.kind() == io::ErrorKind::WouldBlock => {
+                    unreachable::ready(&udp).await;
+                    continue;
+                }
+                None => {
+                    // An error of some earlier datagram is told here, too; the socket itself goes on.
+                    tracing::debug!(%error, "reading a datagram");
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            },
         };
-        let destination = destination(address, source, &mut routes);
-        let contents = buffer[..length].to_vec();
-        if sender.send(Received::Datagram { source, destination, contents }).await.is_err() {
+        if sender.send(received).await.is_err() {
             return;
         }
     }

@@ -152,6 +152,36 @@ fn tp14_the_next_address_is_tried_under_a_new_branch() {
 }
 
 #[test]
+fn tp20_what_goes_to_an_unreachable_address_takes_the_next_one_and_all_else_stays() {
+    let mut script = two_servers();
+    let _one = script.invite_to(Way::Locate, "sip:one@example.com");
+    let first = script.expect("INVITE sip:one");
+    script.answer(&first, 503, "", "");
+    let moved = script.expect("INVITE sip:one");
+    assert_eq!(remote(&moved), "192.0.2.12:5071");
+    let _two = script.invite_to(Way::Locate, "sip:two@example.com");
+    script.expect("INVITE sip:two");
+    script.sent.clear();
+    // Another port of the host, an address of nobody, and the right one.
+    for other in ["192.0.2.11:5060", "192.0.2.99:5071"] {
+        script.unreachable(other);
+        assert!(script.sent.is_empty() && script.silent());
+    }
+    script.unreachable("192.0.2.11:5071");
+    let next = script.expect("INVITE sip:two");
+    assert_eq!(remote(&next), "192.0.2.12:5071");
+    assert_eq!(script.count("INVITE"), 0, "the call at the other server stays as it is");
+    assert!(script.silent());
+    // The last of them is told as if answered 503, and at once.
+    script.unreachable("192.0.2.12:5071");
+    script.unreachable("192.0.2.13:5072");
+    for _ in 0..2 {
+        let event = script.event();
+        assert!(matches!(event, Event::Rejected { failure: CallFailure::Unreachable, .. }));
+    }
+}
+
+#[test]
 fn tp14_a_server_that_is_silent_or_refuses_gives_way() {
     let mut script = two_servers();
     let _early = script.invite_to(Way::Locate, "sip:peer@example.com");
