@@ -315,6 +315,11 @@ impl Focus {
             | SipEvent::Updated { call, request, flow, .. } => {
                 self.reinvited(*call, &request.headers, *flow, now);
             }
+            SipEvent::AddressChanged { call, flow } => {
+                if let Some(leg) = self.legs.get_mut(call) {
+                    leg.flow = *flow;
+                }
+            }
             SipEvent::Digits { .. }
             | SipEvent::Located { .. }
             | SipEvent::Registration { .. }

@@ -242,6 +242,7 @@ impl Member {
                 self.learn(&response.headers);
                 self.connected_now();
             }
+            SipEvent::AddressChanged { call, flow } if *call == own => self.flow = Some(*flow),
             SipEvent::Invited { call, request, flow, .. } if call.key() == own => {
                 self.flow = Some(*flow);
                 self.learn(&request.headers);
@@ -277,7 +278,9 @@ impl Member {
                         }
                     }),
                     EndReason::HungUp => "You left".to_owned(),
-                    EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
+                    EndReason::NoAck | EndReason::PeerLost | EndReason::Unreachable => {
+                        "The connection was lost".to_owned()
+                    }
                     EndReason::SessionExpired => format!("{name} was not heard of any more"),
                     EndReason::Replaced { .. } => format!("{name} went on in another call"),
                 };
@@ -334,6 +337,7 @@ impl Member {
             | SipEvent::Reinvited { .. }
             | SipEvent::Updated { .. }
             | SipEvent::Reanswered { .. }
+            | SipEvent::AddressChanged { .. }
             | SipEvent::ReinviteAcked { .. }
             | SipEvent::Rejected { .. }
             | SipEvent::SubscriptionEnded { .. } => {}

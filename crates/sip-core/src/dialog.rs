@@ -54,6 +54,8 @@ pub(crate) struct Dialog {
     pub(crate) contact: Contact,
     /// The peer's Allow, once it gave one.
     pub(crate) allow: Option<Vec<Method>>,
+    /// Where the peer itself, and no proxy, wrote from last by datagram.
+    heard: Option<SocketAddr>,
 }
 
 impl Dialog {
@@ -72,7 +74,7 @@ impl Dialog {
             local: LocalTag(tag.to_owned()),
             remote: RemoteTag(remote.tag().unwrap_or_default().to_owned()),
         };
-        Some(Self {
+        let mut dialog = Self {
             id,
             local,
             remote_target: target(headers).or_else(|| request_source(headers, flow))?,
@@ -83,7 +85,10 @@ impl Dialog {
             flow,
             contact,
             allow: headers.allow(),
-        })
+            heard: None,
+        };
+        dialog.hear(flow);
+        Some(dialog)
     }
 
     /// Ours by this response to our request (RFC 3261 §12.1.2).
@@ -108,7 +113,7 @@ impl Dialog {
         };
         let mut routes = headers.record_routes().unwrap_or_default();
         routes.reverse();
-        Some(Self {
+        let mut dialog = Self {
             id,
             local,
             remote,
@@ -119,7 +124,42 @@ impl Dialog {
             flow,
             contact,
             allow: headers.allow(),
-        })
+            heard: None,
+        };
+        // Only where no proxy can stand between.
+        let target = request.uri.as_sip().and_then(|uri| uri.host.ip());
+        if target == Some(flow.remote.ip()) && request.headers.get("Route").is_none() {
+            dialog.hear(flow);
+        }
+        Some(dialog)
+    }
+
+    /// The peer wrote by this flow: where it is behind a translator, that is the only way to it (RFC 3581). Nothing is
+    /// learnt from a proxy.
+    pub(crate) fn hear(&mut self, flow: Flow) {
+        if flow.transport == Transport::Udp && self.routes.is_empty() {
+            self.heard = Some(flow.remote);
+            if self.flow.transport == Transport::Udp {
+                self.flow = flow;
+            }
+        }
+    }
+
+    /// Our address towards the peer; whether it is another one than before. A connection from the old one is left.
+    pub(crate) fn move_to(&mut self, local: SocketAddr) -> bool {
+        let moved = self.flow.local.ip() != local.ip();
+        if moved {
+            self.flow = Flow { local, connection: None, ..self.flow };
+            self.contact.at = None;
+        }
+        moved
+    }
+
+    /// What the peer says that it takes.
+    pub(crate) fn refresh_allow(&mut self, headers: &Headers) {
+        if let Some(allow) = headers.allow() {
+            self.allow = Some(allow);
+        }
     }
 
     /// Contact and Allow of a target refresh or of its 2xx (RFC 3261 §12.2).
@@ -127,9 +167,7 @@ impl Dialog {
         if let Some(target) = target(headers) {
             self.remote_target = target;
         }
-        if let Some(allow) = headers.allow() {
-            self.allow = Some(allow);
-        }
+        self.refresh_allow(headers);
         if let Some(flow) = flow {
             self.flow = flow;
         }
@@ -203,7 +241,24 @@ impl Dialog {
                 ..self.flow
             };
         };
-        Flow { transport, remote: SocketAddr::new(ip, port), connection: None, ..self.flow }
+        let named = SocketAddr::new(ip, port);
+        // A phone behind a translator names an address that nobody outside can reach.
+        let elsewhere = |heard: &SocketAddr| heard.ip() != ip && is_private(ip);
+        let by_source = self.routes.is_empty() && transport == Transport::Udp;
+        let remote = self.heard.filter(|heard| by_source && elsewhere(heard)).unwrap_or(named);
+        Flow { transport, remote, connection: None, ..self.flow }
+    }
+}
+
+/// Whether an address means something only where it is (RFC 1918, RFC 3927, RFC 4193, RFC 6598).
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            ip.is_private() || ip.is_link_local() || ip.is_loopback() || shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The parts: `transport` (flows, connections, Via), `requests` (what comes in), `responses` (what comes back),
 //! `calls` (their phases, BYE), `outgoing` and `incoming` (INVITE from either side), `reinvite`, `in_dialog` (MESSAGE
-//! and OPTIONS), `redirect` (RFC 3261 §8.1.3.4), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665), `locate` (RFC 3263), `credentials` (RFC 3261 §22).
+//! and OPTIONS), `redirect` (RFC 3261 §8.1.3.4), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665),
+//! `locate` (RFC 3263), `credentials` (RFC 3261 §22), `resume` (after a stop, or with other addresses).
 
 mod calls;
 mod credentials;
@@ -25,6 +26,7 @@ mod reliable;
 mod replaces;
 mod requests;
 mod responses;
+mod resume;
 mod session_timer;
 mod subscriptions;
 mod transfer;
@@ -185,6 +187,7 @@ enum Due {
     KeepAlive(u64),
     Location(u64),
     Pending(RequestId),
+    Probe(resume::Probed),
     Reliable(CallKey),
     Server(u64),
     Session(CallKey),
@@ -223,6 +226,11 @@ enum Owner {
         call: Option<CallKey>,
     },
     Pager(RequestId),
+    /// Asks whether the call stands.
+    Probe {
+        call: CallKey,
+        request: RequestId,
+    },
     Register(AccountId),
     /// For the early dialog with this tag of the INVITE `tx`.
     Prack {
@@ -340,6 +348,7 @@ pub struct Endpoint {
     subscriptions: BTreeMap<SubscriptionKey, Subscription>,
     pending: BTreeMap<RequestId, Pending>,
     pagers: BTreeMap<String, PagerQueue>,
+    probes: BTreeMap<resume::Probed, resume::Probe>,
     connections: BTreeMap<crate::ConnectionId, Connection>,
     access: credentials::Access,
     registrants: BTreeMap<AccountId, registration::Registrant>,
@@ -390,6 +399,7 @@ impl Endpoint {
             subscriptions: BTreeMap::new(),
             pending: BTreeMap::new(),
             pagers: BTreeMap::new(),
+            probes: BTreeMap::new(),
             connections: BTreeMap::new(),
             access: credentials::Access::default(),
             registrants: BTreeMap::new(),
@@ -442,6 +452,14 @@ impl Endpoint {
             }
             Input::Resolved { now, query, answer } => {
                 self.handle_resolved(query, answer, now);
+                Ok(())
+            }
+            Input::AddressesChanged { now, gone } => {
+                self.handle_resumed(gone, now);
+                Ok(())
+            }
+            Input::Resumed { now } => {
+                self.handle_resumed(&[], now);
                 Ok(())
             }
             Input::Unreachable { now, destination } => {
@@ -519,6 +537,7 @@ impl Endpoint {
                 Due::KeepAlive(id) => self.keep_alive_timeout(id, now),
                 Due::Location(id) => self.location_timeout(id, now),
                 Due::Pending(id) => self.pending_timeout(id, now),
+                Due::Probe(which) => self.probe_timeout(which, now),
                 Due::Reliable(key) => self.reliable_timeout(key, now),
                 Due::Server(id) => self.server_timeout(id, now),
                 Due::Session(key) => self.session_timeout(key, now),

@@ -18,6 +18,15 @@ pub enum Event {
         /// The ACK.
         ack: Request,
     },
+    /// Our address towards the peer of a confirmed call is another one than before: offer the session anew with
+    /// `reinvite`, at once, with sound at the new address; the Contact follows by itself. Where nobody does so the call is
+    /// only asked whether it stands.
+    AddressChanged {
+        /// Which call.
+        call: CallKey,
+        /// The way from now on; its local address is the new one.
+        flow: Flow,
+    },
     /// A 2xx to our INVITE; already acknowledged (RFC 3261 §13.2.2.4). Its body is the SDP answer.
     Answered {
         /// The key of the confirmed dialog.
@@ -290,6 +299,8 @@ pub enum EndReason {
     NoAck,
     /// A request of ours showed that the peer has lost the dialog.
     PeerLost,
+    /// After a stop of this machine, or with another address of it, the peer could not be reached in time; BYE was sent.
+    Unreachable,
     /// Another call took its place (RFC 3891); BYE was sent.
     Replaced {
         /// That call.
@@ -307,6 +318,7 @@ impl EndReason {
             Self::HungUp
             | Self::NoAck
             | Self::PeerLost
+            | Self::Unreachable
             | Self::Replaced { .. }
             | Self::SessionExpired => None,
         }
@@ -316,7 +328,9 @@ impl EndReason {
     pub(crate) fn to_tell(&self) -> Option<Reason> {
         match self {
             Self::NoAck => Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "No ACK came")),
-            Self::PeerLost => Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "No answer came")),
+            Self::PeerLost | Self::Unreachable => {
+                Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "No answer came"))
+            }
             Self::SessionExpired => {
                 Some(Reason::sip(StatusCode::REQUEST_TIMEOUT, "The session was not refreshed"))
             }

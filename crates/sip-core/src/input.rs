@@ -207,6 +207,14 @@ pub enum Input<'a> {
         /// The bytes.
         contents: &'a [u8],
     },
+    /// Addresses of ours have come or gone, or an interface works again: the way to a peer may be another one. Flows,
+    /// registrations and calls are looked after as with [`Input::Resumed`].
+    AddressesChanged {
+        /// When.
+        now: Instant,
+        /// Those that are ours no more: connections of theirs are closed at once.
+        gone: &'a [IpAddr],
+    },
     /// A connection opened or closed.
     Connection {
         /// When.
@@ -224,6 +232,12 @@ pub enum Input<'a> {
         query: QueryId,
         /// The answer.
         answer: DnsAnswer,
+    },
+    /// The machine slept, or the process was stopped: whatever was agreed on with anybody may be void. Feed it before the
+    /// timeout that has become due meanwhile. Accounts register anew, and each call is asked whether it still stands.
+    Resumed {
+        /// When it was noticed.
+        now: Instant,
     },
     /// The system says that a datagram cannot get there (RFC 3261 §18.4): no route, or an ICMP error that it told.
     Unreachable {

@@ -37,6 +37,8 @@ pub enum Timer {
     KeepAlive,
     /// A server that is not found in time (RFC 3263).
     Location,
+    /// A call or a subscription that is asked whether it stands, after a stop or with another address.
+    Probe,
     /// The next REGISTER of an account.
     Registration,
     /// A request that its user left unanswered: the 100 of RFC 4320 §4.1, and our own answer.
@@ -89,13 +91,17 @@ impl Backoff {
         Self { next: now + first, interval: first, cap }
     }
 
-    /// After a retransmission at `next`.
-    pub(crate) fn advance(&mut self) {
+    /// After a retransmission now, which was due at `next`. What came too late is not made up for: one retransmission
+    /// says as much as many at once.
+    pub(crate) fn advance(&mut self, now: Instant) {
         self.interval *= 2;
         if let Some(cap) = self.cap {
             self.interval = self.interval.min(cap);
         }
         self.next += self.interval;
+        if self.next <= now {
+            self.next = now + self.interval;
+        }
     }
 }
 

@@ -269,6 +269,7 @@ impl Phone {
             | Event::ReferProgress { .. }
             | Event::Referred { .. }
             | Event::Reanswered { .. }
+            | Event::AddressChanged { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }
             | Event::Updated { .. }

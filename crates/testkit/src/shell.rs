@@ -262,6 +262,7 @@ impl Shell {
             | Event::Progress { .. }
             | Event::Redirected { .. }
             | Event::ReferProgress { .. }
+            | Event::AddressChanged { .. }
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}
             Event::Referred { refer, .. } => {

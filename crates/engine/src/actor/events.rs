@@ -109,6 +109,7 @@ impl Actor {
                 }
             }
             SipEvent::Reanswered { call, response } => self.take_answer(call, &response.body),
+            SipEvent::AddressChanged { .. } => {}
             SipEvent::ReinviteAcked { call, ack } => self.take_answer(call, &ack.body),
             SipEvent::SubscribeReceived { subscribe, .. } => {
                 if self.session.is_none() {

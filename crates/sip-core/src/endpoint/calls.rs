@@ -11,6 +11,7 @@ use super::in_dialog::Queued;
 use super::refer::Transfer;
 use super::reinvite::OurReinvite;
 use super::reliable::Reliable;
+use super::resume::Probed;
 use super::session_timer::SessionTimer;
 use super::{Contact, Due, Endpoint, Owner};
 use crate::dialog::Dialog;
@@ -142,6 +143,7 @@ impl Endpoint {
         self.arm(Due::Reliable(key), None);
         self.arm(Due::Session(key), None);
         self.arm(Due::Glare(key), None);
+        self.end_probe(Probed::Call(key));
         let Some(mut call) = self.calls.remove(&key) else { return };
         if let Phase::Calling { tx, .. } = &call.phase {
             self.end_forks(*tx, key);
@@ -252,7 +254,7 @@ impl Endpoint {
                     }
                     return;
                 }
-                repeat.advance();
+                repeat.advance(now);
                 let next = repeat.next.min(*until);
                 let (flow, bytes) = (*back, success.clone());
                 self.arm(Due::Call(key), Some((next, Timer::SuccessRetransmit)));
@@ -296,6 +298,7 @@ impl Endpoint {
             Owner::InDialog { call, .. }
             | Owner::Refer { call, .. }
             | Owner::Refresh { call, .. }
+            | Owner::Probe { call, .. }
             | Owner::Reinvite { call, .. } => *call,
             Owner::Bye
             | Owner::Cancel
@@ -353,6 +356,7 @@ impl Endpoint {
             | Owner::KeepAlive(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
+            | Owner::Probe { .. }
             | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Refresh { .. } => {}

@@ -40,6 +40,7 @@ impl Queued {
             | Owner::Invite(_)
             | Owner::KeepAlive(_)
             | Owner::Pager(_)
+            | Owner::Probe { .. }
             | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Refresh { .. }
@@ -120,6 +121,7 @@ impl Endpoint {
             | Owner::Invite(_)
             | Owner::KeepAlive(_)
             | Owner::Pager(_)
+            | Owner::Probe { .. }
             | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Refresh { .. }
@@ -185,6 +187,7 @@ impl Endpoint {
             | Owner::KeepAlive(_)
             | Owner::Notify { .. }
             | Owner::Pager(_)
+            | Owner::Probe { .. }
             | Owner::Register(_)
             | Owner::Prack { .. }
             | Owner::Refresh { .. }
@@ -246,6 +249,7 @@ impl Endpoint {
         {
             dialog.flow = arrival.flow;
         }
+        dialog.hear(arrival.flow);
         if rings {
             self.handle_while_ringing(arrival, key, now);
             return;

@@ -281,7 +281,10 @@ impl Endpoint {
 
     pub(super) fn handle_resolved(&mut self, query: QueryId, answer: DnsAnswer, now: Instant) {
         let mut all = self.locations.iter();
-        let Some(id) = all.find(|(_, one)| one.query == query).map(|(id, _)| *id) else { return };
+        let Some(id) = all.find(|(_, one)| one.query == query).map(|(id, _)| *id) else {
+            self.way_told(query, answer, now);
+            return;
+        };
         let Some(location) = self.locations.get_mut(&id) else { return };
         match (location.step, answer) {
             (Step::Naptr, DnsAnswer::Naptr(records)) => {
@@ -379,6 +382,24 @@ impl Endpoint {
             self.forget_redirects(request);
         }
         given_up.is_some()
+    }
+
+    /// Nobody waits any more for what these requests bring.
+    pub(super) fn abandon(&mut self, of: impl Fn(&Owner) -> bool) {
+        let is_sent = |location: &Location| match &location.goal {
+            Goal::Send { owner, .. } => of(owner),
+            Goal::Ask(_) => false,
+        };
+        let locations = self.locations.iter().filter(|(_, one)| is_sent(one));
+        let locations: Vec<u64> = locations.map(|(id, _)| *id).collect();
+        for id in locations {
+            self.give_up_location(id);
+        }
+        let clients = self.clients.iter().filter(|(_, one)| of(&one.owner));
+        let clients: Vec<u64> = clients.map(|(id, _)| *id).collect();
+        for id in clients {
+            self.forget_client(id);
+        }
     }
 
     /// A server did not answer, or said 503: the same request goes to the next one, as another transaction (RFC 3263

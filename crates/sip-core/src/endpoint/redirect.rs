@@ -233,6 +233,7 @@ fn may_follow(owner: &Owner) -> bool {
         | Owner::KeepAlive(_)
         | Owner::Notify { .. }
         | Owner::Prack { .. }
+        | Owner::Probe { .. }
         | Owner::Refer { .. }
         | Owner::Register(_)
         | Owner::Refresh { .. }

@@ -1,6 +1,7 @@
 //! Accounts: REGISTER, its refreshes and its failures (RFC 3261 §10), kept flows (RFC 5626), GRUU (RFC 5627), Path (RFC
 //! 3327) and Service-Route (RFC 3608).
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +12,9 @@ use super::{Contact, Due, Endpoint, Owner, Place, locate};
 use crate::auth::Credentials;
 use crate::message::{Headers, Via};
 use crate::transaction::Timer;
-use crate::{AccountId, AnyUri, Event, Flow, Method, NameAddr, Request, Response, Uri, Way};
+use crate::{
+    AccountId, AnyUri, ConnectionId, Event, Flow, Method, NameAddr, Request, Response, Uri, Way,
+};
 
 /// What is asked for.
 const EXPIRES: Duration = Duration::from_secs(600);
@@ -22,6 +25,12 @@ const BACK_OFF: Duration = Duration::from_secs(30);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1800);
 /// However a registrar behaves, so often is it asked anew at once before patience begins.
 const MAX_HURRIED: u32 = 3;
+/// After a stop, or with another address, so often a registrar that cannot be reached is tried again soon: the network may
+/// come back a moment later.
+const EAGER: u32 = 4;
+const SOON: Duration = Duration::from_secs(1);
+/// Within this time accounts register anew then, each when chance says.
+const ROUSE_MS: u64 = 200;
 /// The most hops of a Service-Route that are kept.
 const MAX_ROUTES: usize = 8;
 
@@ -115,8 +124,12 @@ pub(super) struct Registrant {
     seen: Option<Uri>,
     /// The registrar reaches us by the flow of the registration, whatever our Contact says (RFC 5626 §6).
     outbound: bool,
-    /// A binding of ours that is of no use any more.
-    stale: Option<Uri>,
+    /// Bindings of ours that are of no use any more.
+    stale: Vec<Uri>,
+    /// The binding, and the connection, of before a stop.
+    left: Option<(Uri, Option<ConnectionId>)>,
+    /// How often it is still tried again soon.
+    eager: u32,
     gruu: Option<Uri>,
     service_routes: Vec<NameAddr>,
     /// What to do once the REGISTER that is out has its answer.
@@ -177,7 +190,9 @@ impl Endpoint {
             lost: None,
             seen: None,
             outbound: false,
-            stale: None,
+            stale: Vec::new(),
+            left: None,
+            eager: 0,
             gruu: None,
             service_routes: Vec::new(),
             again: None,
@@ -337,7 +352,7 @@ impl Endpoint {
         }
         value.push_str(&format!(";expires={}", expires.as_secs()));
         headers.push("Contact", value);
-        if let Some(stale) = registrant.stale.take() {
+        for stale in std::mem::take(&mut registrant.stale) {
             headers.push("Contact", format!("<{stale}>;expires=0"));
         }
         headers.push("Expires", expires.as_secs().to_string());
@@ -440,7 +455,16 @@ impl Endpoint {
         // the connection by it and has no other way to us behind a NAT; one with outbound needs no such Contact.
         let seen = seen.filter(|_| !(registrant.outbound && flow.transport.is_reliable()));
         let moved = seen.is_some() && registrant.seen != seen && ours != seen_contact(&ours, &seen);
-        registrant.stale = ours.filter(|_| moved);
+        let standing = seen_contact(&ours, &seen).filter(|_| moved).or(ours.clone());
+        registrant.stale = ours.into_iter().filter(|_| moved).collect();
+        registrant.eager = 0;
+        let left = registrant.left.take();
+        let (binding, connection) = left.unzip();
+        // With outbound the new binding has taken its place (RFC 5626 §6).
+        let is_other = |left: &Uri| !registrant.outbound && standing.as_ref() != Some(left);
+        let other = binding.filter(is_other);
+        registrant.stale.extend(other);
+        let outdated = !registrant.stale.is_empty();
         registrant.seen = seen;
         registrant.state = State::Standing;
         let again = registrant.again.take();
@@ -455,8 +479,11 @@ impl Endpoint {
         match again {
             Some(again) => self.ask_register(id, again, now),
             // The registrar sees us elsewhere than we said: it is told so (a NAT).
-            None if moved && self.may_hurry(id) => self.send_register(id, false, now),
+            None if outdated && self.may_hurry(id) => self.send_register(id, false, now),
             None => {}
+        }
+        if let Some(old) = connection.flatten().filter(|old| self.is_suspect(*old)) {
+            self.drop_connection(old, now);
         }
     }
 
@@ -510,11 +537,22 @@ impl Endpoint {
         registrant.flow = None;
         let again = registrant.again.take();
         registrant.state = State::Waiting;
+        let is_eager =
+            registrant.eager > 0 && failure == RegistrationFailure::Unreachable && again.is_none();
+        if is_eager {
+            registrant.eager -= 1;
+        }
         match failure {
             RegistrationFailure::NoAnswer | RegistrationFailure::Unreachable => {
                 self.forgive_silence();
             }
-            RegistrationFailure::Credentials | RegistrationFailure::Refused { .. } => {}
+            RegistrationFailure::Credentials
+            | RegistrationFailure::NotBound
+            | RegistrationFailure::Refused { .. } => {}
+        }
+        if is_eager {
+            self.arm(Due::Account(id), Some((now + SOON, Timer::Registration)));
+            return;
         }
         self.arm(Due::Account(id), Some((now + wait, Timer::Registration)));
         self.tell_registration(id, Registration::Failed { failure, retry: Some(wait) });
@@ -572,6 +610,38 @@ impl Endpoint {
             self.send_register(id, false, now);
         } else {
             self.register_failed(id, RegistrationFailure::Unreachable, None, now);
+        }
+    }
+
+    /// After a stop, or with another address of ours: each account that is to stand registers anew at once, by a way that
+    /// is found anew (RFC 5626 §4.4). A REGISTER of before is not waited for.
+    pub(super) fn rouse_accounts(&mut self, gone: &[IpAddr], now: Instant) {
+        let ids: Vec<AccountId> = self.registrants.keys().copied().collect();
+        for id in ids {
+            let wait = Duration::from_millis(self.rng.random_range(0..ROUSE_MS));
+            let Some(registrant) = self.registrants.get_mut(&id) else { continue };
+            let ends = registrant.again == Some(Again::End);
+            match registrant.state {
+                State::Asking { ending: true } | State::Stopped => continue,
+                State::Asking { ending: false } | State::Standing | State::Waiting if ends => {
+                    continue;
+                }
+                State::Asking { ending: false } | State::Standing | State::Waiting => {}
+            }
+            registrant.failures = 0;
+            registrant.hurried = 0;
+            registrant.eager = EAGER;
+            if let Some(flow) = registrant.flow.take() {
+                let user = registrant.aor().and_then(|aor| aor.user.clone());
+                let seen = registrant.seen.clone().map(|seen| Uri { user, ..seen });
+                registrant.left = seen.map(|seen| (seen, flow.connection));
+                if flow.connection.is_some() || gone.contains(&flow.local.ip()) {
+                    registrant.seen = None;
+                }
+            }
+            registrant.state = State::Waiting;
+            self.abandon(|owner| matches!(owner, Owner::Register(of) if *of == id));
+            self.arm(Due::Account(id), Some((now + wait, Timer::Registration)));
         }
     }
 

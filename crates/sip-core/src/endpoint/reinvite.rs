@@ -107,6 +107,7 @@ impl Endpoint {
             return;
         }
         let ours = self.reinvite_settled(key, refresh, &finish, now);
+        self.moved(key, &finish);
         if refresh {
             self.refresh_finished(key, &Method::Invite, &finish, now);
             self.send_next(key, now);
@@ -229,7 +230,7 @@ impl Endpoint {
             self.end_lost(key, EndReason::NoAck, true, now);
             return;
         }
-        repeat.advance();
+        repeat.advance(now);
         let next = repeat.next.min(*until);
         let (flow, bytes) = (*back, success.clone());
         self.arm(Due::Call(key), Some((next, Timer::SuccessRetransmit)));

@@ -127,7 +127,7 @@ impl Endpoint {
             self.emit(Event::Cancelled { call: key, reason: None });
             return;
         }
-        unacked.repeat.advance();
+        unacked.repeat.advance(now);
         let next = unacked.repeat.next.min(unacked.until);
         let bytes = unacked.response.clone();
         self.arm(Due::Reliable(key), Some((next, Timer::Provisional)));

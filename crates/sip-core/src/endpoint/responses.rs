@@ -137,6 +137,7 @@ impl Endpoint {
             }
             Owner::Pager(request) => self.pager_finished(request, finish, now),
             Owner::Prack { tx, tag } => self.early_finished(tx, &tag, &Method::Prack, &finish),
+            Owner::Probe { call, request } => self.probe_finished(call, request, finish, now),
             Owner::Register(account) => self.register_finished(id, account, finish, now),
             Owner::Refer { subscription, call } => {
                 let over = Some(call).filter(|_| !finish.is_provisional());
@@ -168,6 +169,7 @@ impl Endpoint {
             Owner::EarlyUpdate { call, .. }
             | Owner::InDialog { call, .. }
             | Owner::Refresh { call, .. }
+            | Owner::Probe { call, .. }
             | Owner::Reinvite { call, .. } => self.calls.contains_key(call),
             Owner::Invite(call) => self.is_dialling(*call),
             Owner::Notify { subscription, .. }

@@ -347,6 +347,7 @@ impl Owner {
             | Self::KeepAlive(_)
             | Self::Notify { .. }
             | Self::Pager(_)
+            | Self::Probe { .. }
             | Self::Register(_)
             | Self::Prack { .. }
             | Self::Refer { .. }

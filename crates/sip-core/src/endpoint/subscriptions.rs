@@ -5,9 +5,11 @@ mod notifier;
 mod subscriber;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::in_dialog::Queued;
+use super::resume::Probed;
 use super::{Contact, Due, Endpoint};
 use crate::dialog::{Dialog, DialogId};
 use crate::{CallKey, Event, Flow, Request, StatusCode, SubscriptionEnd, SubscriptionKey};
@@ -148,6 +150,7 @@ fn event_of(request: &Request) -> Option<(Package, Option<String>)> {
 impl Endpoint {
     pub(super) fn end_subscription(&mut self, key: SubscriptionKey, end: SubscriptionEnd) {
         self.arm(Due::Subscription(key), None);
+        self.end_probe(Probed::Subscription(key));
         let Some(ended) = self.subscriptions.remove(&key) else { return };
         // What waits for its turn in the call's dialog would speak for nobody.
         if let Place::Shared(call) = ended.place
@@ -228,6 +231,54 @@ impl Endpoint {
             StatusCode::NO_SUCH_CALL
         };
         self.respond_status(arrival.server, &arrival.request, status, now);
+    }
+
+    /// Those that stand, for after a stop: what ran out meanwhile has ended.
+    pub(super) fn standing_subscriptions(&mut self, now: Instant) -> Vec<SubscriptionKey> {
+        let over = |known: &Subscription| {
+            !known.is_notifier() && known.package != Package::Refer && known.expires_at <= now
+        };
+        let ended: Vec<SubscriptionKey> =
+            self.subscriptions.iter().filter(|(_, one)| over(one)).map(|(key, _)| *key).collect();
+        for key in ended {
+            self.end_subscription(key, SubscriptionEnd::Expired);
+        }
+        let stands = |known: &Subscription| match &known.place {
+            Place::Own(_) => true,
+            Place::Shared(_) => !known.is_notifier() && known.package != Package::Refer,
+            Place::Asked { .. } => false,
+        };
+        let standing = self.subscriptions.iter().filter(|(_, one)| stands(one) && !one.ending);
+        standing.map(|(key, _)| *key).collect()
+    }
+
+    /// The dialog that a subscription is in.
+    pub(super) fn dialog_of(&self, key: SubscriptionKey) -> Option<&Dialog> {
+        match &self.subscriptions.get(&key)?.place {
+            Place::Own(dialog) => Some(dialog),
+            Place::Shared(call) => self.calls.get(call)?.dialog.as_ref(),
+            Place::Asked { .. } => None,
+        }
+    }
+
+    /// After a stop, or from another address of ours: a subscription of ours is refreshed at once, and says where we are;
+    /// one of the other's is told so with its next NOTIFY (RFC 6665 §4.4.1).
+    pub(super) fn subscription_reached(
+        &mut self,
+        key: SubscriptionKey,
+        local: SocketAddr,
+        now: Instant,
+    ) {
+        let Some(known) = self.subscriptions.get_mut(&key) else { return };
+        if let Place::Own(dialog) = &mut known.place {
+            dialog.move_to(local);
+        }
+        if let Role::Subscriber(subscriber) = &known.role
+            && known.package != Package::Refer
+        {
+            let interval = subscriber.interval();
+            self.resubscribe(key, interval, now);
+        }
     }
 
     pub(super) fn next_subscription_cseq(&mut self, key: SubscriptionKey, sent: u32) -> u32 {

@@ -25,10 +25,12 @@ const MAX_WAITING: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    flow: Flow,
+    pub(super) flow: Flow,
     framer: StreamFramer,
-    open: bool,
+    pub(super) open: bool,
     waiting: Vec<Bytes>,
+    /// Nothing came by it since a stop: it may be dead, and nothing that can go elsewhere takes it.
+    pub(super) suspect: bool,
     /// TLS: whom the certificate of a connection of ours was checked for.
     domain: String,
 }
@@ -59,6 +61,7 @@ impl Endpoint {
     ) -> Result<(), HandleError> {
         let connection = self.connections.get_mut(&id).ok_or(HandleError::UnknownConnection)?;
         connection.framer.push(contents);
+        connection.suspect = false;
         let mut result = Ok(());
         let mut pongs = 0;
         loop {
@@ -136,6 +139,7 @@ impl Endpoint {
                             framer,
                             open: true,
                             waiting: Vec::new(),
+                            suspect: false,
                             domain: String::new(),
                         };
                         self.connections.insert(id, connection);
@@ -153,7 +157,7 @@ impl Endpoint {
     /// A connection was refused, or is gone: requests on it that were not heard of take their other way, where they
     /// have one, and have failed otherwise (RFC 3261 §8.1.3.1, §18.1.1). An INVITE that rings stays: its answer may come
     /// by a connection that the peer opens (§18.2.2).
-    fn connection_lost(&mut self, id: ConnectionId, now: Instant) {
+    pub(super) fn connection_lost(&mut self, id: ConnectionId, now: Instant) {
         let Some(lost) = self.connections.remove(&id) else { return };
         self.account_flow_lost(|flow| flow.connection == Some(id), now);
         let hit = |client: &&ClientTransaction| {
@@ -241,7 +245,8 @@ impl Endpoint {
         let mut known = self.connections.values();
         // TLS is of one domain; it is found by `transmit_to`, where that fits.
         let fits = |known: &&Connection| {
-            known.open && known.flow.transport == Transport::Tcp && known.flow.remote == flow.remote
+            let stands = known.open && !known.suspect;
+            stands && known.flow.transport == Transport::Tcp && known.flow.remote == flow.remote
         };
         let found = known.find(fits).filter(|_| flow.transport != Transport::Tls)?;
         Some(Flow { local: flow.local, ..found.flow })
@@ -268,7 +273,8 @@ impl Endpoint {
         let known = by_id.or_else(|| {
             let mut all = self.connections.iter();
             let fits = |known: &Connection| {
-                known.flow.transport == flow.transport
+                !known.suspect
+                    && known.flow.transport == flow.transport
                     && known.flow.remote == flow.remote
                     && (flow.transport == Transport::Tcp || known.domain == domain)
             };
@@ -282,6 +288,7 @@ impl Endpoint {
                 framer: StreamFramer::default(),
                 open: false,
                 waiting: Vec::new(),
+                suspect: false,
                 domain: domain.to_owned(),
             };
             self.connections.insert(id, connection);

@@ -79,6 +79,15 @@ impl ClientInvite {
         matches!(self, Self::Proceeding { .. })
     }
 
+    /// Time stood still for us: an answer may lie unread, and gets until then.
+    pub(crate) fn prolong(&mut self, until: Instant) {
+        match self {
+            Self::Calling { b, .. } => *b = until.max(*b),
+            Self::Proceeding { limit } => *limit = limit.map(|limit| limit.max(until)),
+            Self::Completed { .. } | Self::Accepted { .. } => {}
+        }
+    }
+
     /// When it wants to be woken.
     pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
         match self {
@@ -97,7 +106,7 @@ impl ClientInvite {
         match self {
             Self::Calling { b, .. } if *b <= now => Fired::TimedOut,
             Self::Calling { a: Some(a), .. } if a.next <= now => {
-                a.advance();
+                a.advance(now);
                 Fired::Retransmit
             }
             Self::Proceeding { limit: Some(limit) } if *limit <= now => Fired::TimedOut,

@@ -47,6 +47,14 @@ impl ClientOther {
         }
     }
 
+    /// Time stood still for us: an answer may lie unread, and gets until then.
+    pub(crate) fn prolong(&mut self, until: Instant) {
+        match self {
+            Self::Trying { f, .. } | Self::Proceeding { f, .. } => *f = until.max(*f),
+            Self::Completed { .. } => {}
+        }
+    }
+
     /// When it wants to be woken.
     pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
         match self {
@@ -65,7 +73,7 @@ impl ClientOther {
             Self::Trying { e: Some(e), .. } | Self::Proceeding { e: Some(e), .. }
                 if e.next <= now =>
             {
-                e.advance();
+                e.advance(now);
                 Fired::Retransmit
             }
             Self::Completed { k } if *k <= now => Fired::Done,

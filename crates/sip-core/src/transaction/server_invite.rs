@@ -100,7 +100,7 @@ impl ServerInvite {
         match self {
             Self::Completed { h, .. } if *h <= now => Fired::TimedOut,
             Self::Completed { g: Some(g), .. } if g.next <= now => {
-                g.advance();
+                g.advance(now);
                 Fired::Retransmit
             }
             Self::Confirmed { i } if *i <= now => Fired::Done,

@@ -26,6 +26,7 @@ mod refer;
 mod registration;
 mod reliable;
 mod replaces;
+mod resume;
 mod script;
 mod session_timer;
 mod streams;

@@ -52,6 +52,11 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
+    /// What is asked for with each refresh.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// How long it lasts. No notifier may grant more than was asked (RFC 6665 §4.2.1.1).
     fn granted(&self, told: Option<Duration>) -> Duration {
         told.unwrap_or(self.interval).min(self.interval).max(MIN_GRANTED)
