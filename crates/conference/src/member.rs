@@ -278,9 +278,8 @@ impl Member {
                         }
                     }),
                     EndReason::HungUp => "You left".to_owned(),
-                    EndReason::NoAck | EndReason::PeerLost | EndReason::Unreachable => {
-                        "The connection was lost".to_owned()
-                    }
+                    EndReason::NoAck | EndReason::PeerLost => "The connection was lost".to_owned(),
+                    EndReason::Unreachable => format!("{name} could not be reached any more"),
                     EndReason::SessionExpired => format!("{name} was not heard of any more"),
                     EndReason::Replaced { .. } => format!("{name} went on in another call"),
                 };

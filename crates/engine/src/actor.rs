@@ -6,12 +6,13 @@ mod commands;
 mod effects;
 mod events;
 mod lifetime;
+mod network;
 mod registration;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use media::io::{MediaEvent, Session as Sound};
 use rand::rngs::StdRng;
@@ -20,7 +21,7 @@ use sip_core::{
     CallKey, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe, Request,
     RequestId, Transport, Uri,
 };
-use sip_net::{BindError, Driver, Received};
+use sip_net::{BindError, Driver, Received, StopWatch};
 use tokio::sync::{Notify, mpsc};
 
 use crate::calls::{Calls, DigitWay};
@@ -33,6 +34,9 @@ use crate::{
 
 /// Levels are told at most this often.
 const LEVEL_TICK: Duration = Duration::from_millis(50);
+
+/// So often it is looked whether time stood still.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// A server that is looked for, for a call.
 struct LookUp {
@@ -111,6 +115,18 @@ struct Actor {
     own: NameAddr,
     cname: String,
     recorder: Option<Recorder>,
+    watch: StopWatch,
+    /// Our re-INVITEs from another address.
+    moves: BTreeMap<RequestId, CallKey>,
+}
+
+/// What the loop was woken by.
+enum Woke {
+    Command(Command),
+    Pulse,
+    Received(Received),
+    Tick,
+    Timeout,
 }
 
 /// Runs until the last handle is gone or `quit` is notified.
@@ -143,20 +159,27 @@ pub(crate) async fn run(
     actor.pump();
     let mut tick = tokio::time::interval(LEVEL_TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let wake = actor.next_wake();
-        tokio::select! {
-            received = actor.driver.receive() => match received {
-                Some(received) => actor.receive(received),
-                None => break,
-            },
-            command = commands.recv() => match command {
-                Some(command) => actor.command(command),
-                None => break,
-            },
-            () = sleep_until(wake) => actor.timeout(),
-            _ = tick.tick(), if actor.sound.is_some() => actor.tick(),
-            () = quit.notified() => break,
+        let woke = tokio::select! {
+            received = actor.driver.receive() => received.map(Woke::Received),
+            command = commands.recv() => command.map(Woke::Command),
+            () = sleep_until(wake) => Some(Woke::Timeout),
+            _ = tick.tick(), if actor.sound.is_some() => Some(Woke::Tick),
+            _ = pulse.tick() => Some(Woke::Pulse),
+            () = quit.notified() => None,
+        };
+        // Before anything is taken for too late that only was not looked at.
+        actor.check_clock();
+        match woke {
+            Some(Woke::Command(command)) => actor.command(command),
+            Some(Woke::Pulse) => {}
+            Some(Woke::Received(received)) => actor.receive(received),
+            Some(Woke::Tick) => actor.tick(),
+            Some(Woke::Timeout) => actor.timeout(),
+            None => break,
         }
         actor.pump();
     }
@@ -237,6 +260,8 @@ impl Actor {
             own,
             cname,
             recorder: None,
+            watch: StopWatch::new(Instant::now(), SystemTime::now()),
+            moves: BTreeMap::new(),
         }
     }
 
@@ -268,6 +293,7 @@ impl Actor {
     fn feed(&mut self, received: Received) {
         let now = Instant::now();
         let input = match &received {
+            Received::AddressesChanged { gone } => return self.addresses_changed(gone),
             Received::Connection { connection, change } => {
                 Input::Connection { now, connection: *connection, change: change.clone() }
             }

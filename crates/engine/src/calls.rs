@@ -187,6 +187,17 @@ impl Call {
         Ok((content, Some(agreed)))
     }
 
+    /// Our address towards the peer is another one: sockets on it, and an offer that says so. They take the place of the
+    /// old ones once there is an answer; the peer may hear us from the old ones as long as they live.
+    pub(crate) fn move_to(&mut self, local: IpAddr) -> std::io::Result<Option<Content>> {
+        self.local = local;
+        let Some(negotiator) = self.negotiator.as_mut() else { return Ok(None) };
+        let sockets = Sockets::bind(local)?;
+        negotiator.move_to(local_audio(local, &sockets));
+        self.sockets = Some(sockets);
+        Ok(Some(negotiator.offer()))
+    }
+
     /// Starts the leg, or changes it, as agreed.
     pub(crate) fn run(&mut self, agreed: &Agreed, sound: &mut Sound, cname: &str) {
         let Some(send) = codec(&agreed.send).map(|kind| (kind, agreed.send.payload_type)) else {
@@ -199,7 +210,7 @@ impl Call {
             .collect();
         let (sending, receiving) = (agreed.direction.sends(), agreed.direction.receives());
         let opus = media::opus::Settings::of_fmtp(agreed.send.fmtp.as_deref());
-        if let Some(leg) = self.leg {
+        if let Some(leg) = self.leg.filter(|_| self.sockets.is_none()) {
             let update = LegUpdate {
                 remote: agreed.remote,
                 remote_rtcp: agreed.remote_rtcp,
@@ -215,6 +226,9 @@ impl Call {
             return;
         }
         let Some(sockets) = self.sockets.take() else { return };
+        if let Some(old) = self.leg.take() {
+            sound.remove_leg(old);
+        }
         let config = LegConfig {
             sockets,
             remote: agreed.remote,

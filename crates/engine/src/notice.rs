@@ -21,6 +21,10 @@ pub(crate) fn other_port(wished: u16, got: u16) -> String {
     )
 }
 
+pub(crate) fn other_address(uri: &dyn Display) -> String {
+    format!("This computer has another network address. You can be called at {uri} now.")
+}
+
 pub(crate) fn account_address(text: &str, error: &dyn Display) -> String {
     format!("{text}: {error}. Check the account's addresses.")
 }

@@ -6,11 +6,13 @@ mod names;
 mod resolve;
 mod tls;
 mod unreachable;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sip_core::{
     Connect, ConnectionChange, ConnectionId, DnsAnswer, Query, QueryId, Transmit, Transport,
@@ -22,11 +24,13 @@ use tokio::sync::mpsc;
 
 pub use resolve::local_towards;
 pub use tls::{CertificateProblem, TlsIdentity, TlsSettings, TlsSettingsError};
+pub use watch::StopWatch;
 
 use connection::Connections;
 use names::Names;
 use resolve::Listening;
 use tls::Tls;
+use watch::Changes;
 
 /// Received things that wait for the engine; beyond that the sockets wait.
 const MAX_WAITING: usize = 4096;
@@ -74,6 +78,11 @@ pub enum BindError {
 /// Something came in.
 #[derive(Debug)]
 pub enum Received {
+    /// Addresses of ours are new or gone, or work again.
+    AddressesChanged {
+        /// Those that are gone.
+        gone: Vec<IpAddr>,
+    },
     /// A connection opened or closed.
     Connection {
         /// Which.
@@ -183,7 +192,9 @@ impl Driver {
     ) -> Self {
         let address = udp.local_addr().unwrap_or(listen);
         let (sender, received) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(read_datagrams(reading, address, sender.clone()));
+        let changes = Changes::default();
+        tokio::spawn(read_datagrams(reading, address, sender.clone(), Arc::clone(&changes)));
+        tokio::spawn(watch::watch_addresses(sender.clone(), changes));
         let acceptor = tls.acceptor().cloned();
         let connections = Connections::new(sender.clone(), address, tls);
         connections.accept(tcp, None);
@@ -323,12 +334,23 @@ fn says_unreachable(error: &io::Error) -> bool {
     )
 }
 
-async fn read_datagrams(udp: UdpSocket, address: SocketAddr, sender: mpsc::Sender<Received>) {
+async fn read_datagrams(
+    udp: UdpSocket,
+    address: SocketAddr,
+    sender: mpsc::Sender<Received>,
+    changes: Changes,
+) {
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut routes = BTreeMap::new();
+    let mut seen = 0;
     loop {
         let received = match udp.try_recv_from(&mut buffer) {
             Ok((length, source)) => {
+                let changed = changes.load(Ordering::Relaxed);
+                if changed != seen {
+                    seen = changed;
+                    routes.clear();
+                }
                 let destination = destination(address, source, &mut routes);
                 let contents = buffer[..length].to_vec();
                 Received::Datagram { source, destination, contents }

@@ -78,7 +78,8 @@ impl Focus {
             EndReason::Bye(_) => ("left".to_owned(), "departed"),
             EndReason::HungUp => (String::new(), "booted"),
             EndReason::Replaced { .. } => ("went on in another call".to_owned(), "departed"),
-            EndReason::NoAck | EndReason::PeerLost | EndReason::Unreachable => {
+            EndReason::Unreachable => ("could not be reached any more".to_owned(), "failed"),
+            EndReason::NoAck | EndReason::PeerLost => {
                 ("The connection was lost".to_owned(), "failed")
             }
             EndReason::SessionExpired => ("was not heard of any more".to_owned(), "failed"),

@@ -51,7 +51,8 @@ impl Actor {
                 self.stopped_ringing(call, reason.as_ref());
             }
             SipEvent::Completed { request, outcome, .. } => {
-                if !self.transfer_answered(request, &outcome)
+                if !self.call_moved(request, &outcome)
+                    && !self.transfer_answered(request, &outcome)
                     && let Some(name) = self.replies.remove(&request)
                 {
                     self.replied(&name, &outcome);
@@ -109,7 +110,7 @@ impl Actor {
                 }
             }
             SipEvent::Reanswered { call, response } => self.take_answer(call, &response.body),
-            SipEvent::AddressChanged { .. } => {}
+            SipEvent::AddressChanged { call, flow } => self.move_call(call, flow),
             SipEvent::ReinviteAcked { call, ack } => self.take_answer(call, &ack.body),
             SipEvent::SubscribeReceived { subscribe, .. } => {
                 if self.session.is_none() {
@@ -138,7 +139,7 @@ impl Actor {
         }
     }
 
-    fn take_answer(&mut self, call: CallKey, answer: &[u8]) {
+    pub(super) fn take_answer(&mut self, call: CallKey, answer: &[u8]) {
         let Some(known) = self.calls.get_mut(call) else { return };
         match known.take_answer(answer) {
             Ok(agreed) => self.run_leg(call, &agreed),

@@ -274,6 +274,11 @@ impl Endpoint {
         self.dialog(call).map(|dialog| dialog.flow)
     }
 
+    /// Our Contact in the dialog.
+    pub fn local_contact(&self, call: CallKey) -> Option<&Contact> {
+        self.dialog(call).map(|dialog| &dialog.contact)
+    }
+
     /// What the peer's Allow says, where it had one.
     pub fn remote_allow(&self, call: CallKey) -> Option<&[Method]> {
         self.dialog(call)?.allow.as_deref()

@@ -87,6 +87,11 @@ impl Negotiator {
         self.direction = direction;
     }
 
+    /// We receive elsewhere from now on: said with the next offer or answer.
+    pub fn move_to(&mut self, local: LocalAudio) {
+        self.local = local;
+    }
+
     /// What is agreed on at present.
     pub fn agreed(&self) -> Option<&Agreed> {
         self.agreed.as_ref()
