@@ -16,7 +16,7 @@ use super::{ClientMachine, Due, Endpoint, Owner, contact_value};
 use crate::transaction::Timer;
 use crate::{
     CallKey, ConnectionId, DnsAnswer, EndReason, Event, Flow, Method, Output, Query, QueryId,
-    Question, RequestId, ResolvedTarget, SubscriptionKey,
+    Question, RequestId, ResolvedTarget, StatusCode, SubscriptionKey,
 };
 
 /// What came during a stop lies unread: what ran out meanwhile gets this long to be answered by it.
@@ -28,6 +28,8 @@ const SPREAD_MS: u64 = 200;
 const ITS_TURN: Duration = Duration::from_millis(400);
 /// Our user gets this long to offer the session anew.
 const TOLD: Duration = Duration::from_millis(100);
+/// After this time at the latest an offer that crossed the peer's goes again.
+const GLARE: Duration = Duration::from_secs(4);
 /// A connection gets this long for the answer; then another one does. Datagrams, which are repeated, get twice that.
 const ANSWER: Duration = Duration::from_millis(1700);
 /// How often the way is asked for where there is none.
@@ -46,6 +48,8 @@ enum Step {
     Begun,
     /// The way to the peer is asked for.
     Asking(QueryId),
+    /// Our address is another one; an exchange of session descriptions has to end before a new one begins.
+    Busy,
     /// Our user was told of our other address.
     Told,
     /// It offers the session anew.
@@ -152,7 +156,8 @@ impl Endpoint {
                     self.send_probe(key, false, now);
                 }
             }
-            (Step::Held, Probed::Call(key)) => self.send_probe(key, false, now),
+            (Step::Busy, Probed::Call(key)) if !given_up => self.tell_moved(key, now),
+            (Step::Busy | Step::Held, Probed::Call(key)) => self.send_probe(key, false, now),
             (Step::Sent { last: false, .. }, Probed::Call(key)) => self.probe_anew(key, now),
             (Step::Offered | Step::Sent { last: true, .. }, Probed::Call(key)) => {
                 self.end_lost(key, EndReason::Unreachable, true, now);
@@ -199,14 +204,25 @@ impl Endpoint {
             return self.end_probe(which);
         };
         if dialog.move_to(local) {
-            let flow = dialog.flow;
-            self.emit(Event::AddressChanged { call: key, flow });
-            // By then our user has offered the session anew, or will not.
-            self.step(which, Step::Told, now + TOLD);
+            self.tell_moved(key, now);
         } else if self.calls.get(&key).is_some_and(|call| call.in_flight.is_some()) {
             self.step(which, Step::Held, now + ITS_TURN);
         } else {
             self.send_probe(key, false, now);
+        }
+    }
+
+    /// Our user offers the session anew, as soon as it may.
+    fn tell_moved(&mut self, key: CallKey, now: Instant) {
+        let which = Probed::Call(key);
+        let free = self.calls.get(&key).is_some_and(super::Call::may_offer);
+        match self.flow(key).filter(|_| free) {
+            Some(flow) => {
+                self.emit(Event::AddressChanged { call: key, flow });
+                // By then it has done so, or will not.
+                self.step(which, Step::Told, now + TOLD);
+            }
+            None => self.step(which, Step::Busy, now + TOLD),
         }
     }
 
@@ -294,15 +310,19 @@ impl Endpoint {
     }
 
     /// A re-INVITE has its outcome: where it was for our other address, the peer is there.
-    pub(super) fn moved(&mut self, key: CallKey, finish: &Finish) {
+    pub(super) fn moved(&mut self, key: CallKey, finish: &Finish, now: Instant) {
         let which = Probed::Call(key);
-        let offered = self.probes.get(&which).is_some_and(|probe| probe.step == Step::Offered);
-        let heard = match finish {
-            Finish::Response(..) => true,
-            Finish::TimedOut | Finish::Unsendable => false,
-        };
-        if offered && heard {
-            self.end_probe(which);
+        let step = self.probes.get(&which).map(|probe| probe.step);
+        if !matches!(step, Some(Step::Told | Step::Offered)) {
+            return;
+        }
+        match finish {
+            // Both moved at once: the offer goes again by itself (RFC 3261 §14.1).
+            Finish::Response(response, _) if response.status == StatusCode::REQUEST_PENDING => {
+                self.step(which, Step::Offered, now + GLARE + 2 * ANSWER);
+            }
+            Finish::Response(..) => self.end_probe(which),
+            Finish::TimedOut | Finish::Unsendable => {}
         }
     }
 }

@@ -179,6 +179,56 @@ fn with_another_address_the_session_is_offered_anew_from_there() {
     assert_eq!(script.agent.flow(call.key()).unwrap().local.to_string(), NEW);
 }
 
+/// Time passes until our user is told of the other address, and he offers the session anew.
+fn moves(script: &mut Script, call: &sip_core::Confirmed) -> Sent {
+    for _ in 0..500 {
+        script.wait(millis(10));
+        if let Some(Event::AddressChanged { call: of, .. }) = script.events.pop_front() {
+            assert_eq!(of, call.key());
+            let (contact, now) = (Script::contact(), script.now);
+            script.agent.reinvite(call, contact, Content::sdp("v=0\r\n"), now);
+            return script.expect("INVITE");
+        }
+    }
+    panic!("nobody was told")
+}
+
+#[test]
+fn an_answer_at_once_is_question_enough_and_an_offer_that_crossed_goes_again() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    reached_from(&mut script, NEW);
+    addresses_changed(&mut script, &[ME]);
+    let reinvite = moves(&mut script, &call);
+    script.answer(&reinvite, 491, CONTACT, "");
+    script.expect("ACK");
+    script.wait(seconds(4));
+    let again = script.expect("INVITE");
+    script.answer(&again, 200, CONTACT, "");
+    script.expect("ACK");
+    let Event::Completed { .. } = script.event() else { panic!() };
+    script.wait(SOON);
+    assert!(script.silent() && script.events.is_empty());
+    assert_eq!(script.count("OPTIONS"), 0);
+}
+
+#[test]
+fn an_offer_of_the_peer_that_is_open_comes_before_ours() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.called(CONTACT);
+    reached_from(&mut script, NEW);
+    let theirs = peer.asks("INVITE", &format!("{CONTACT}Content-Type: application/sdp\r\n"), "v=0");
+    script.udp(&theirs).unwrap();
+    let Event::Reinvited { reinvite, .. } = script.event() else { panic!() };
+    addresses_changed(&mut script, &[ME]);
+    script.wait(seconds(1));
+    assert!(script.silent(), "two offers would cross");
+    let now = script.now;
+    script.agent.accept_reinvite(reinvite, Content::sdp("v=0\r\n"), now);
+    script.udp(&peer.asks_with("ACK", peer.cseq, "", "")).unwrap();
+    moves(&mut script, &call);
+}
+
 #[test]
 fn a_new_address_of_which_the_peer_does_not_hear_ends_the_call() {
     let mut script = Script::new();
