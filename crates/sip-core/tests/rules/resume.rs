@@ -363,6 +363,47 @@ fn a_connection_that_answers_after_a_stop_stays() {
 }
 
 #[test]
+fn a_connection_that_is_reset_when_it_is_asked_is_replaced_at_once() {
+    let mut script = Script::new();
+    let (_call, _) = called_by_tcp(&mut script);
+    resume(&mut script);
+    script.wait(millis(500));
+    script.expect("OPTIONS");
+    script.close(1, false);
+    let new = script.connects.pop().expect("another connection").connection.0;
+    script.open(new, PEER);
+    let options = script.expect("OPTIONS");
+    stream_answer(&mut script, new, &options);
+    script.wait(seconds(40));
+    assert!(script.silent(), "the call lives");
+}
+
+#[test]
+fn a_call_takes_the_connection_that_was_opened_since() {
+    let mut script = Script::new();
+    let (_call, _) = called_by_tcp(&mut script);
+    resume(&mut script);
+    script.open(2, "192.0.2.8:40000");
+    script.wait(millis(500));
+    assert_eq!(script.expect("OPTIONS").flow.connection, Some(ConnectionId(2)));
+}
+
+#[test]
+fn names_that_were_not_found_before_a_stop_are_asked_for_again() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled("Contact: <sip:peer@phone.example>\r\n");
+    let now = script.now;
+    script.agent.message(&call, None, Content::text("hello"), now);
+    script.wait(millis(1));
+    let message = script.expect("MESSAGE");
+    script.answer(&message, 200, "", "");
+    script.asked.clear();
+    resume(&mut script);
+    script.wait(millis(500));
+    assert!(script.asked.iter().any(|name| name == "A phone.example"), "{:?}", script.asked);
+}
+
+#[test]
 fn connections_from_an_address_that_is_gone_are_closed_at_once_and_no_others() {
     let mut script = Script::new();
     script.open(1, "192.0.2.8:40000");
