@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sip_core::message::{
-    Frame, KeyPress, MediaType, Reason, ReferTo, Replaces, StatusFragment, StreamFramer,
-    BindingResponse, Frame, ReferTo, Replaces, StatusFragment, StreamFramer, binding_request,
+    BindingResponse, Frame, KeyPress, MediaType, Reason, ReferTo, Replaces, StatusFragment,
+    StreamFramer, binding_request,
 };
 use sip_core::{
     AnyUri, CSeq, Config, ConnectionChange, ConnectionId, Endpoint, Event, Flow, Input, Message,
