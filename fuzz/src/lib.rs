@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sip_core::message::{
-    BindingResponse, Frame, KeyPress, MediaType, Reason, ReferTo, Replaces, StatusFragment,
-    StreamFramer, binding_request,
+    BindingResponse, Frame, KeyPress, MediaType, MinSe, Reason, ReferTo, Replaces, SessionExpires,
+    StatusFragment, StreamFramer, binding_request,
 };
 use sip_core::{
     AnyUri, CSeq, Config, ConnectionChange, ConnectionId, Endpoint, Event, Flow, Input, Message,
@@ -198,7 +198,7 @@ pub fn media(data: &[u8]) {
     }
 }
 
-/// Refer-To, Replaces, Reason, the news of a transfer, and keys by INFO.
+/// Refer-To, Replaces, Reason, Session-Expires, Min-SE, the news of a transfer, and keys by INFO.
 pub fn fragments(data: &[u8]) {
     let _ = StatusFragment::parse(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -207,6 +207,12 @@ pub fn fragments(data: &[u8]) {
     }
     if let Ok(read) = ReferTo::parse(text) {
         assert_eq!(ReferTo::parse(&read.to_string()).unwrap().replaces, read.replaces);
+    }
+    if let Ok(read) = SessionExpires::parse(text) {
+        assert_eq!(SessionExpires::parse(&read.to_string()).unwrap(), read);
+    }
+    if let Ok(read) = MinSe::parse(text) {
+        assert_eq!(MinSe::parse(&read.to_string()).unwrap(), read);
     }
     if let Ok(read) = Reason::parse(text) {
         assert_eq!(Reason::parse(&read.to_string()).unwrap(), read);

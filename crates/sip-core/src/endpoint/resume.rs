@@ -21,6 +21,8 @@ use crate::{
 
 /// What came during a stop lies unread: what ran out meanwhile gets this long to be answered by it.
 const GRACE: Duration = Duration::from_secs(1);
+/// A session whose time ran out gets so much more, to be refreshed.
+const REFRESH: Duration = Duration::from_secs(3);
 /// Calls and subscriptions are asked for after this time, each by chance a little later: the accounts go first.
 const FIRST: Duration = Duration::from_millis(300);
 const SPREAD_MS: u64 = 200;
@@ -113,6 +115,11 @@ impl Endpoint {
             if let Phase::AwaitingAck { until: known, .. } = &mut call.phase {
                 *known = until.max(*known);
             }
+            call.timer.prolong(until + REFRESH);
+        }
+        let calls: Vec<CallKey> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.arm_session(call);
         }
     }
 

@@ -133,6 +133,13 @@ impl SessionTimer {
         refresh_at.into_iter().chain(running.until).min()
     }
 
+    /// Nobody read for a while: the session does not end before then, for its refresh may lie unread, or be due by us.
+    pub(super) fn prolong(&mut self, least: Instant) {
+        if let Some(Running { until: Some(until), .. }) = &mut self.running {
+            *until = least.max(*until);
+        }
+    }
+
     /// Whether this request is our refresh.
     pub(super) fn is_refresh(&self, request: RequestId) -> bool {
         self.out == Some(request)

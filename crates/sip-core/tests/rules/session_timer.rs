@@ -1,7 +1,7 @@
 //! Session timers (RFC 4028): who refreshes when, and what happens where nobody does.
 
 use sip_core::message::SessionExpires;
-use sip_core::{Content, EndReason, Event, Outcome, StatusCode, Transport};
+use sip_core::{Content, EndReason, Event, Input, Outcome, StatusCode, Transport};
 
 use crate::script::{CONTACT, Peer, Script, seconds};
 
@@ -436,4 +436,42 @@ fn ua25_no_peer_makes_us_refresh_without_pause() {
     script.expect("SIP/2.0 200");
     script.wait(seconds(300));
     assert_eq!(script.count(""), 0);
+}
+
+#[test]
+fn ua25_after_a_stop_there_is_time_for_a_refresh_of_either_side() {
+    for refresher in ["uas", "uac"] {
+        let mut script = Script::new();
+        let timer = format!("300;refresher={refresher}");
+        let (_call, mut peer) = script.dialled(&says(&timer, UPDATES));
+        script.expect("ACK");
+        script.now += seconds(290);
+        let now = script.now;
+        script.agent.handle_input(Input::Resumed { now }).unwrap();
+        script.wait(seconds(1));
+        assert!(script.silent());
+        // What asks whether the call stands, and our refresh.
+        let mut refreshed = false;
+        while let Some(sent) = script.sent.pop_front() {
+            refreshed |= sent.text.starts_with("UPDATE");
+            script.answer(&sent, 200, &says("300;refresher=uac", UPDATES), "");
+        }
+        assert_eq!(refreshed, refresher == "uac");
+        if !refreshed {
+            let more = format!("{CONTACT}{TIMER}{}", lasts("300;refresher=uac"));
+            script.udp(&peer.asks("UPDATE", &more, "")).unwrap();
+            script.expect("SIP/2.0 200");
+        }
+        script.wait(seconds(60));
+        let over = |event: &Event| matches!(event, Event::Ended { .. });
+        assert!(!script.events.iter().any(over), "{refresher}");
+    }
+    // None comes: it is over within five seconds.
+    let mut script = Script::new();
+    let _call = script.dialled(&says("300;refresher=uas", UPDATES));
+    script.now += seconds(400);
+    let now = script.now;
+    script.agent.handle_input(Input::Resumed { now }).unwrap();
+    script.wait(seconds(5));
+    let Event::Ended { .. } = script.event() else { panic!() };
 }
