@@ -107,7 +107,7 @@ impl Endpoint {
             return;
         }
         let ours = self.reinvite_settled(key, refresh, &finish, now);
-        self.moved(key, &finish, now);
+        self.moved(key, &finish);
         if refresh {
             self.refresh_finished(key, &Method::Invite, &finish, now);
             self.send_next(key, now);

@@ -16,7 +16,7 @@ use super::{ClientMachine, Due, Endpoint, Owner, contact_value};
 use crate::transaction::Timer;
 use crate::{
     CallKey, ConnectionId, DnsAnswer, EndReason, Event, Flow, Method, Output, Query, QueryId,
-    Question, RequestId, ResolvedTarget, StatusCode, SubscriptionKey,
+    Question, RequestId, ResolvedTarget, SubscriptionKey,
 };
 
 /// What came during a stop lies unread: what ran out meanwhile gets this long to be answered by it.
@@ -30,8 +30,6 @@ const SPREAD_MS: u64 = 200;
 const ITS_TURN: Duration = Duration::from_millis(400);
 /// Our user gets this long to offer the session anew.
 const TOLD: Duration = Duration::from_millis(100);
-/// After this time at the latest an offer that crossed the peer's goes again.
-const GLARE: Duration = Duration::from_secs(4);
 /// A connection gets this long for the answer; then another one does. Datagrams, which are repeated, get twice that.
 const ANSWER: Duration = Duration::from_millis(1700);
 /// How often the way is asked for where there is none.
@@ -317,17 +315,14 @@ impl Endpoint {
     }
 
     /// A re-INVITE has its outcome: where it was for our other address, the peer is there.
-    pub(super) fn moved(&mut self, key: CallKey, finish: &Finish, now: Instant) {
+    pub(super) fn moved(&mut self, key: CallKey, finish: &Finish) {
         let which = Probed::Call(key);
         let step = self.probes.get(&which).map(|probe| probe.step);
         if !matches!(step, Some(Step::Told | Step::Offered)) {
             return;
         }
         match finish {
-            // Both moved at once: the offer goes again by itself (RFC 3261 §14.1).
-            Finish::Response(response, _) if response.status == StatusCode::REQUEST_PENDING => {
-                self.step(which, Step::Offered, now + GLARE + 2 * ANSWER);
-            }
+            // An offer that crossed another goes again by itself (RFC 3261 §14.1); the peer is there all the same.
             Finish::Response(..) => self.end_probe(which),
             Finish::TimedOut | Finish::Unsendable => {}
         }

@@ -213,6 +213,19 @@ fn an_answer_at_once_is_question_enough_and_an_offer_that_crossed_goes_again() {
 }
 
 #[test]
+fn who_answers_491_is_there_and_his_call_goes_on() {
+    let mut script = Script::new();
+    let (call, _) = script.dialled(CONTACT);
+    reached_from(&mut script, NEW);
+    addresses_changed(&mut script, &[ME]);
+    let reinvite = moves(&mut script, &call);
+    script.answer(&reinvite, 491, CONTACT, "");
+    script.wait(seconds(15));
+    assert!(script.silent());
+    assert_eq!(script.count("BYE"), 0);
+}
+
+#[test]
 fn an_offer_of_the_peer_that_is_open_comes_before_ours() {
     let mut script = Script::new();
     let (call, mut peer) = script.called(CONTACT);
