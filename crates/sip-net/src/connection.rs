@@ -94,7 +94,11 @@ impl Connections {
         let port = listener.local_addr().map_or(self.address.port(), |address| address.port());
         tokio::spawn(async move {
             loop {
-                let stream = match listener.accept().await {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = sender.closed() => return,
+                };
+                let stream = match accepted {
                     Ok((stream, _)) => stream,
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection");
@@ -102,9 +106,6 @@ impl Connections {
                         continue;
                     }
                 };
-                if sender.is_closed() {
-                    return;
-                }
                 if lock(&writers).len() >= MAX_CONNECTIONS {
                     continue;
                 }
@@ -242,6 +243,11 @@ async fn carry<S: Carrier>(
     let end = tokio::select! {
         () = read(reader, id, sender) => None,
         end = &mut ended => end.ok(),
+        // Nobody listens any more: what was said before that is still written.
+        () = sender.closed() => {
+            lock(writers).remove(&id);
+            Some(End::Finished)
+        }
     };
     if let Some(End::Finished) = end {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut writing).await;

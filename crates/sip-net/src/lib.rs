@@ -358,8 +358,11 @@ async fn read_datagrams(
             Err(error) => match unreachable::returned(&udp) {
                 Some(destination) => Received::Unreachable { destination },
                 None if error.kind() == io::ErrorKind::WouldBlock => {
-                    unreachable::ready(&udp).await;
-                    continue;
+                    tokio::select! {
+                        () = unreachable::ready(&udp) => continue,
+                        // Nobody listens any more: the port is free again.
+                        () = sender.closed() => return,
+                    }
                 }
                 None => {
                     // An error of some earlier datagram is told here, too; the socket itself goes on.

@@ -260,3 +260,28 @@ async fn a_datagram_that_is_too_large_says_nothing_about_its_peer() {
     one.send(&Transmit { flow: flow(Transport::Udp, &one, &two, None), contents });
     assert!(one.try_receive().is_none());
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_driver_that_is_gone_leaves_its_port_and_its_connections() {
+    use tokio::io::AsyncReadExt;
+    let mut one = Driver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let at = one.address();
+    let mut peer = tokio::net::TcpStream::connect(at).await.unwrap();
+    let Received::Connection { connection, .. } = next(&mut one).await else { panic!() };
+    let remote = peer.local_addr().unwrap();
+    let flow = Flow { transport: Transport::Tcp, local: at, remote, connection: Some(connection) };
+    one.send(&Transmit { flow, contents: Bytes::from_static(b"last words") });
+    drop(one);
+    let mut read = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(5), peer.read_to_end(&mut read)).await;
+    assert!(end.is_ok(), "it is closed");
+    assert_eq!(read, b"last words");
+    drop(peer);
+    let again = async {
+        while let Err(error) = Driver::bind(at).await {
+            assert!(matches!(error, BindError::PortTaken { .. }), "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), again).await.expect("the port is free again");
+}
