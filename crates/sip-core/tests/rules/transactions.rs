@@ -416,7 +416,8 @@ fn tx22_what_is_not_known_is_taken_for_its_class() {
     let (_early, invite) = script.invite(Transport::Udp);
     script.answer(&invite, 184, CONTACT, "");
     let Event::Progress { response, fork, .. } = script.event() else { panic!() };
-    assert!(fork.is_some() && response.status.is_ringing(), "as 183");
+    assert!(fork.is_some() && response.status.is_ringing());
+    assert_eq!(response.status.understood(), StatusCode::SESSION_PROGRESS);
     script.answer(&invite, 299, CONTACT, "v=0\r\n");
     let Event::Answered { call, .. } = script.event() else { panic!() };
     script.expect("ACK");

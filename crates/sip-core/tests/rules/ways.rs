@@ -47,6 +47,9 @@ fn tp3_an_open_connection_is_used_again_and_brings_the_responses() {
         script.wait(seconds(0));
         assert!(script.connects.is_empty(), "no second one");
     }
+    let _early = script.invite_to(Script::flow(Transport::Tcp), "sip:peer@192.0.2.8");
+    assert!(script.connects.is_empty(), "nor for a call");
+    assert_eq!(script.expect("INVITE").flow.connection, Some(connection));
     // To another port, or by another transport, it is another connection.
     let _early = script.invite_to(
         sip_core::Flow {
