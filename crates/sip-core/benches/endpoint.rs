@@ -77,5 +77,5 @@ fn main() {
     group.bench_function("MESSAGE transactions answered", |b| b.iter(|| server.batch()));
     group.finish();
     criterion.final_summary();
-    assert_eq!(server.agent.load().0, 0, "a transaction never ended");
+    assert_eq!(server.agent.load().transactions, 0, "a transaction never ended");
 }

@@ -15,6 +15,7 @@ mod in_dialog;
 mod incoming;
 mod info;
 mod keepalive;
+mod load;
 mod locate;
 mod outgoing;
 mod pager;
@@ -55,6 +56,7 @@ use crate::{
 
 pub use crate::transaction::Timer;
 pub use keepalive::UdpKeepAlive;
+pub use load::{Indices, Load};
 pub use outgoing::Invite;
 pub use pager::PagerMessage;
 pub use registration::{Account, Registration, RegistrationFailure};
@@ -240,6 +242,7 @@ enum Owner {
     Refer {
         subscription: SubscriptionKey,
         call: CallKey,
+        request: RequestId,
     },
     /// An UPDATE that refreshes the session.
     Refresh {
@@ -501,12 +504,6 @@ impl Endpoint {
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let (_, due) = self.due.first()?;
         self.armed.get(due).copied()
-    }
-
-    /// Transactions, calls, pending requests and subscriptions that live: for tests of leaks, and for logs.
-    pub fn load(&self) -> (usize, usize, usize, usize) {
-        let transactions = self.clients.len() + self.servers.len();
-        (transactions, self.calls.len(), self.pending.len(), self.subscriptions.len())
     }
 
     /// Whether no request of ours waits for its answer: then nothing is lost by ending now.

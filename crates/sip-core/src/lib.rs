@@ -19,8 +19,8 @@ mod transaction;
 
 pub use emergency::{is_emergency, is_emergency_any, is_emergency_text};
 pub use endpoint::{
-    Account, Config, Contact, Endpoint, HandleError, Invite, PagerMessage, Place, Refer,
-    Registration, RegistrationFailure, Subscribe, Target, Timer, UdpKeepAlive, capabilities,
+    Account, Config, Contact, Endpoint, HandleError, Indices, Invite, Load, PagerMessage, Place,
+    Refer, Registration, RegistrationFailure, Subscribe, Target, Timer, UdpKeepAlive, capabilities,
 };
 pub use event::{Again, CallFailure, EndReason, Event, Outcome, SubscriptionEnd};
 pub use identity::Identity;

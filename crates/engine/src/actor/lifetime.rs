@@ -128,7 +128,7 @@ impl Actor {
         self.unregister_all();
         self.pump();
         let end = Instant::now() + FAREWELL;
-        while self.endpoint.load().0 > 0 && Instant::now() < end {
+        while self.endpoint.load().transactions > 0 && Instant::now() < end {
             let wake = self.next_wake().unwrap_or(end).min(end);
             tokio::select! {
                 received = self.driver.receive() => match received {

@@ -338,6 +338,8 @@ impl Endpoint {
                 self.refer_sent(*subscription, cseq.map_or(0, |cseq| cseq.number), now);
             }
             Owner::Invite(key) => {
+                // Places that rang do not ring for the new one.
+                self.end_forks(old, *key);
                 if let Some(Call { phase: Phase::Calling { tx, .. }, .. }) = self.calls.get_mut(key)
                 {
                     *tx = new;

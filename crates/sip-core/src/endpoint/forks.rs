@@ -82,11 +82,14 @@ impl Endpoint {
 
     /// Early dialogs are over with the final response: requests of theirs find nothing any more.
     pub(super) fn end_forks(&mut self, tx: u64, key: CallKey) {
-        let Some(client) = self.clients.get(&tx) else { return };
+        let Some(client) = self.clients.get_mut(&tx) else { return };
         let mut waiting = Vec::new();
-        for fork in client.forks.values() {
+        for fork in client.forks.values_mut() {
             self.dialogs.remove(&fork.dialog.id);
-            waiting.extend(fork.updating.as_ref().and_then(EarlyUpdate::waiting));
+            if let Some(request) = fork.updating.as_ref().and_then(EarlyUpdate::waiting) {
+                fork.updating = None;
+                waiting.push(request);
+            }
         }
         for request in waiting {
             self.unsent(key, request);

@@ -113,7 +113,7 @@ impl Endpoint {
             Owner::Notify { subscription, .. } | Owner::Subscribe { subscription, .. } => {
                 self.end_subscription(subscription, SubscriptionEnd::Failed { status: None });
             }
-            Owner::Refer { subscription, .. } => self.refer_unsent(subscription),
+            Owner::Refer { .. } => self.refer_unsent(queued.owner),
             Owner::Bye
             | Owner::Cancel
             | Owner::EarlyUpdate { .. }

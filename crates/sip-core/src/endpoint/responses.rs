@@ -139,10 +139,10 @@ impl Endpoint {
             Owner::Prack { tx, tag } => self.early_finished(tx, &tag, &Method::Prack, &finish),
             Owner::Probe { call, request } => self.probe_finished(call, request, finish, now),
             Owner::Register(account) => self.register_finished(id, account, finish, now),
-            Owner::Refer { subscription, call } => {
+            Owner::Refer { subscription, call, request } => {
                 let over = Some(call).filter(|_| !finish.is_provisional());
                 let scope = usages::beyond(&Method::Refer, &finish);
-                self.refer_finished(subscription, finish);
+                self.refer_finished((subscription, request, call), finish);
                 self.turn_over(over, scope, now);
             }
             Owner::Refresh { call, request } => {
@@ -198,6 +198,7 @@ impl Endpoint {
                 let owner = client.owner.clone();
                 let goes_on = self.fail_over(id, &Finish::TimedOut, now)
                     || self.redirect(id, &Finish::TimedOut, now);
+                self.end_forks_of(id, &owner);
                 self.forget_client(id);
                 if !goes_on {
                     self.finish(id, owner, Finish::TimedOut, now);
@@ -212,9 +213,17 @@ impl Endpoint {
         let owner = client.owner.clone();
         let goes_on = self.fail_over(id, &Finish::Unsendable, now)
             || self.redirect(id, &Finish::Unsendable, now);
+        self.end_forks_of(id, &owner);
         self.forget_client(id);
         if !goes_on {
             self.finish(id, owner, Finish::Unsendable, now);
+        }
+    }
+
+    /// What rang for an INVITE that is over rings for nobody.
+    fn end_forks_of(&mut self, id: u64, owner: &Owner) {
+        if let Owner::Invite(call) = owner {
+            self.end_forks(id, *call);
         }
     }
 

@@ -43,9 +43,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Whether a NOTIFY's id means this REFER: its CSeq, or none where the notifier says none (RFC 3515 §2.4.6).
+    /// Whether a NOTIFY's id means this REFER: its CSeq, or none where the notifier says none (RFC 3515 §2.4.6). One that
+    /// waits for its turn is meant by none.
     pub(super) fn is_meant_by(&self, id: Option<&str>) -> bool {
-        id.is_none_or(|id| self.cseq.is_some_and(|cseq| id == cseq.to_string()))
+        self.cseq.is_some_and(|cseq| id.is_none_or(|id| id == cseq.to_string()))
     }
 }
 
@@ -77,7 +78,7 @@ impl Endpoint {
         ];
         let asked = Asked { request: id, call: key, cseq: None, told: false };
         let subscription = self.begin_asked(key, asked, now);
-        let owner = Owner::Refer { subscription, call: key };
+        let owner = Owner::Refer { subscription, call: key, request: id };
         self.enqueue_shared(key, Method::Refer, None, headers, owner, now);
         id
     }
@@ -90,27 +91,33 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn refer_finished(&mut self, key: SubscriptionKey, finish: Finish) {
+    /// A REFER of ours has its outcome, which is told whatever became of its news: the last of them may overtake it.
+    pub(super) fn refer_finished(
+        &mut self,
+        (key, request, call): (SubscriptionKey, RequestId, CallKey),
+        finish: Finish,
+    ) {
         if finish.is_provisional() {
             return;
         }
         let quiet = is_quiet(&finish);
         let outcome = finish.outcome();
         let taken = matches!(&outcome, Outcome::Answered(answer) if answer.status.is_success());
-        let Some(asked) = self.asked_mut(key) else { return };
-        let (request, call) = (asked.request, asked.call);
-        if !taken || quiet {
+        let over = !taken || quiet;
+        if let Some(asked) = self.asked_mut(key).filter(|_| over) {
             asked.told = true;
-            self.emit(Event::Completed { request, call: Some(call), outcome });
-            self.end_asked(key);
-            return;
         }
         self.emit(Event::Completed { request, call: Some(call), outcome });
+        if over {
+            self.end_asked(key);
+        }
     }
 
     /// A REFER of ours that could not be sent.
-    pub(super) fn refer_unsent(&mut self, key: SubscriptionKey) {
-        self.refer_finished(key, Finish::Unsendable);
+    pub(super) fn refer_unsent(&mut self, owner: Owner) {
+        if let Owner::Refer { subscription, call, request } = owner {
+            self.refer_finished((subscription, request, call), Finish::Unsendable);
+        }
     }
 
     /// A NOTIFY of a REFER of ours: the status line in its body.

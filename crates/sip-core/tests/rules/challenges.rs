@@ -295,3 +295,19 @@ fn au7_what_is_remembered_has_a_bound() {
     let again = script.expect("INVITE");
     assert!(again.line("Authorization").contains("nc=00000001"), "the oldest is forgotten");
 }
+
+#[test]
+fn places_that_rang_before_a_challenge_leave_nothing_behind() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    script.answer(&first, 180, CONTACT, "");
+    let Event::Progress { .. } = script.event() else { panic!() };
+    assert_eq!(script.agent.load().indices.dialogs, 1);
+    script.answer(&first, 407, &challenge("Proxy", "proxy", "n1", false), "");
+    let second = script.expect("INVITE");
+    assert_eq!(script.agent.load().indices.dialogs, 0);
+    script.answer(&second, 486, "", "");
+    let Event::Rejected { .. } = script.event() else { panic!() };
+    script.wait(std::time::Duration::from_secs(40));
+    assert!(script.agent.load().is_idle(), "{:?}", script.agent.load());
+}

@@ -41,7 +41,7 @@ fn tx19_a_cancel_that_matches_nothing_is_answered_and_forgotten() {
         assert_eq!(one.get("To"), two.get("To"), "UA6: the same tag each time");
         assert!(one.get("To").contains(";tag="));
     }
-    assert_eq!(script.agent.load().0, 0);
+    assert_eq!(script.agent.load().transactions, 0);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn refusals_of_strangers_are_answered_and_forgotten() {
         script.udp(&request).unwrap();
         assert!(script.expect(&format!("SIP/2.0 {status}")).get("To").contains(";tag="));
     }
-    assert_eq!(script.agent.load().0, 0);
+    assert_eq!(script.agent.load().transactions, 0);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_flood_from_everywhere_leaves_room_for_the_calls_whose_old_answers_make_way(
         script.udp(&options).unwrap();
         script.expect("SIP/2.0 200");
     }
-    let held = script.agent.load().0;
+    let held = script.agent.load().transactions;
     assert!((16_000..=20_000).contains(&held), "{held}");
     let text = peer.asks("MESSAGE", "Content-Type: text/plain\r\n", "hello");
     script.udp(&text).unwrap();
@@ -132,14 +132,14 @@ fn tx14_of_one_call_so_many_answers_are_kept_and_no_request_is_taken_twice() {
         script.expect("SIP/2.0 202");
         texts.push(text);
     }
-    assert!(script.agent.load().0 <= 2_001, "{:?}", script.agent.load());
+    assert!(script.agent.load().transactions <= 2_001, "{:?}", script.agent.load());
     script.udp(&texts[499]).unwrap();
     script.expect("SIP/2.0 500");
     script.udp(&texts[501]).unwrap();
     script.expect("SIP/2.0 202");
     assert!(script.events.is_empty());
     script.wait(seconds(40));
-    assert_eq!(script.agent.load().0, 0);
+    assert_eq!(script.agent.load().transactions, 0);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn tx8_an_answered_request_is_forgotten_and_its_answer_again_told_to_nobody() {
     let sent = script.expect("MESSAGE");
     script.answer(&sent, 200, "", "");
     let Event::Completed { .. } = script.event() else { panic!() };
-    assert_eq!(script.agent.load().0, 0);
+    assert_eq!(script.agent.load().transactions, 0);
     script.answer(&sent, 200, "", "");
     script.wait(seconds(40));
     assert!(script.events.is_empty() && script.sent.is_empty());
@@ -170,7 +170,7 @@ fn ending_transactions_costs_the_same_however_many_live() {
         }
         let begin = Instant::now();
         script.wait(seconds(40));
-        assert_eq!(script.agent.load().0, 0);
+        assert_eq!(script.agent.load().transactions, 0);
         begin.elapsed()
     };
     let (few, many) = (time(1_500), time(15_000));

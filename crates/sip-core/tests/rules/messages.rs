@@ -158,5 +158,5 @@ fn ms9_a_text_opens_no_dialog() {
     let next = script.expect("MESSAGE");
     assert_ne!(next.get("Call-ID"), sent.get("Call-ID"));
     assert!(script.silent());
-    assert_eq!(script.agent.load().1, 0);
+    assert_eq!(script.agent.load().calls, 0);
 }

@@ -72,7 +72,7 @@ fn ev2_a_subscribe_of_no_time_gets_one_notify_with_the_state_and_the_end() {
     script.answer(&notify, 200, "", "");
     script.wait(seconds(100));
     assert_eq!(script.count("NOTIFY"), 0);
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn ev7_what_a_notify_is_answered_removes_the_subscription_or_not() {
         document(&mut script, key);
         let notify = script.expect("NOTIFY");
         script.answer(&notify, status, "", "");
-        let gone = script.agent.load().3 == 0;
+        let gone = script.agent.load().subscriptions == 0;
         assert_eq!(gone, removing.contains(&status), "{status}");
         document(&mut script, key);
         assert_eq!(script.count("NOTIFY"), usize::from(!gone), "{status}");

@@ -99,7 +99,7 @@ fn ua22_contacts_are_tried_by_their_q_and_none_twice() {
     let CallFailure::Declined(last) = failure(&mut script) else { panic!() };
     assert_eq!(last.status.code(), 404);
     script.wait(seconds(40));
-    assert_eq!(script.agent.load(), (0, 0, 0, 0));
+    assert!(script.agent.load().is_idle());
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn ua22_a_call_that_nobody_wants_any_more_goes_nowhere() {
     assert!(matches!(failure(&mut script), CallFailure::Cancelled));
     script.wait(seconds(70));
     assert_eq!(script.count("INVITE"), 0);
-    assert_eq!(script.agent.load(), (0, 0, 0, 0));
+    assert!(script.agent.load().is_idle());
 }
 
 #[test]
@@ -425,7 +425,7 @@ fn ua17_an_invite_of_ours_is_cancelled_when_its_time_runs_out() {
     let Event::Rejected { failure, .. } = script.event() else { panic!() };
     assert!(matches!(failure, CallFailure::TimedOut), "{failure:?}");
     script.wait(seconds(40));
-    assert_eq!(script.agent.load(), (0, 0, 0, 0));
+    assert!(script.agent.load().is_idle());
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn rf2_a_refer_is_202_and_its_outcome_is_told_from_100_to_the_end() {
     script.answer(&notify, 200, "", "");
     script.wait(seconds(600));
     assert_eq!(script.count("NOTIFY"), 0);
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn rf2_the_news_go_on_when_the_call_they_came_by_is_hung_up() {
     assert_eq!(number(&last), number(&notify) + 1);
     assert_eq!(last.line("Subscription-State"), "terminated;reason=noresource");
     script.answer(&last, 200, "", "");
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn rf5_a_subscribe_to_no_refer_is_403_and_one_to_a_refer_is_answered_with_its_st
     let notify = script.expect("NOTIFY");
     assert_eq!(notify.line("Subscription-State"), "terminated;reason=timeout");
     script.answer(&notify, 200, "", "");
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
     assert!(script.silent());
 }
 
@@ -254,7 +254,7 @@ fn rf6_who_does_not_want_to_be_told_is_not() {
         assert_eq!(answer.line("Refer-Sub"), "false");
         script.wait(seconds(60));
         assert_eq!(script.count("NOTIFY"), 0);
-        assert_eq!(script.agent.load().3, 0);
+        assert_eq!(script.agent.load().subscriptions, 0);
     }
 }
 

@@ -158,7 +158,7 @@ fn subscriptions_of_a_call_end_with_it() {
         })
         .collect();
     assert!(ended.contains(&theirs) && ended.contains(&ours), "{ended:?}");
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
     script.sent.clear();
     script.wait(seconds(1000));
     assert_eq!(script.count("SUBSCRIBE") + script.count("NOTIFY"), 0);

@@ -45,7 +45,7 @@ fn tx2_an_invite_by_a_stream_is_sent_once_and_given_up_after_32_s() {
         let event = script.event();
         assert!(matches!(event, Event::Rejected { failure: CallFailure::TimedOut, .. }));
         assert_eq!(script.sent.len(), 0, "neither ACK nor anything else");
-        assert_eq!(script.agent.load(), (0, 0, 0, 0));
+        assert!(script.agent.load().is_idle());
     }
 }
 
@@ -343,7 +343,7 @@ fn tx17_whatever_its_user_says_a_request_gets_no_other_1xx_and_no_408() {
         assert!(script.sent.is_empty() && script.silent(), "{method}: no answer is the answer");
     }
     script.wait(seconds(32));
-    assert_eq!(script.agent.load(), (0, 0, 0, 0));
+    assert!(script.agent.load().is_idle());
 }
 
 #[test]

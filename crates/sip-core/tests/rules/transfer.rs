@@ -61,7 +61,7 @@ fn rf2_a_blind_transfer_is_asked_for_in_the_call_and_its_news_are_told() {
     assert_eq!(told(&mut script, id), (Some(200), true));
     script.wait(seconds(200));
     assert!(script.silent());
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
     assert!(script.agent.remote_target(call.key()).is_some(), "the call stays");
 }
 
@@ -101,7 +101,7 @@ fn rf2_a_transfer_of_which_nothing_is_told_ends_all_the_same() {
     assert!(matches!(script.event(), Event::Ended { .. }));
     assert!(matches!(completed(&mut script, id), Outcome::TimedOut));
     assert!(script.silent());
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn rf2_a_transfer_that_is_refused_is_told_once() {
     script.answer(&sent, 603, "", "");
     let Outcome::Answered(answer) = completed(&mut script, id) else { panic!() };
     assert_eq!(answer.status.code(), 603);
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
     let late = tell(&mut script, &mut peer, "refer", "active", "SIP/2.0 200 OK");
     assert!(!late.first().starts_with("SIP/2.0 200"), "{}", late.text);
     assert!(script.silent());
@@ -148,7 +148,7 @@ fn rf6_where_the_peer_tells_nothing_nothing_is_waited_for() {
     completed(&mut script, id);
     script.wait(seconds(60));
     assert!(script.silent());
-    assert_eq!(script.agent.load().3, 0);
+    assert_eq!(script.agent.load().subscriptions, 0);
 }
 
 #[test]
@@ -167,4 +167,32 @@ fn an_attended_transfer_names_the_other_call_as_its_other_end_knows_it() {
         tag(&peer.remote)
     );
     assert_eq!(sent.line("Refer-To"), expected);
+}
+
+#[test]
+fn rf2_the_last_news_may_overtake_the_answer_and_the_outcome_is_told_all_the_same() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let (id, sent) = refer(&mut script, &call);
+    tell(&mut script, &mut peer, "refer", "terminated;reason=noresource", "SIP/2.0 200 OK\r\n");
+    assert_eq!(told(&mut script, id), (Some(200), true));
+    script.answer(&sent, 202, CONTACT, "");
+    assert!(matches!(completed(&mut script, id), Outcome::Answered(_)));
+    // Two at once when the call ends: one is out, one waits for its turn; each has one outcome.
+    let (first, _) = refer(&mut script, &call);
+    let now = script.now;
+    let target = Uri::parse("sip:carol@192.0.2.9").unwrap();
+    let second = Refer { call: &call, to: Target::Address(target) };
+    let second = script.agent.refer(second, now);
+    script.udp(&peer.asks("BYE", "", "")).unwrap();
+    script.wait(seconds(40));
+    let mut outcomes = Vec::new();
+    while let Some(event) = script.events.pop_front() {
+        if let Event::Completed { request, .. } = event {
+            outcomes.push(request);
+        }
+    }
+    assert_eq!(outcomes, [second, first]);
+    script.wait(seconds(40));
+    assert!(script.agent.load().is_idle(), "{:?}", script.agent.load());
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sip_core::{
-    Confirmed, Content, EndReason, Event, KeyPress, Outcome, Subscribe, SubscriptionKey, Transport,
-    Uri,
+    Confirmed, Content, EndReason, Event, KeyPress, Load, Outcome, Subscribe, SubscriptionKey,
+    Transport, Uri,
 };
 
 use crate::script::{CONTACT, PEER, Peer, Script, Sent, answer, millis, seconds};
@@ -77,7 +77,7 @@ impl Scene {
 
     /// What there is now, by what the agent holds.
     fn left(&mut self) -> Left {
-        let (_, calls, _, subscriptions) = self.script.agent.load();
+        let Load { calls, subscriptions, .. } = self.script.agent.load();
         match (calls, subscriptions) {
             (1, 1) => Left::Both,
             (1, 0) => Left::Call,
@@ -184,7 +184,7 @@ fn ua14_each_code_of_a_refresh_reaches_as_far_as_the_table_says() {
         script.agent.resubscribe(key, seconds(600), now);
         let refresh = script.expect("SUBSCRIBE");
         script.answer(&refresh, status, "", "");
-        let (_, calls, _, subscriptions) = script.agent.load();
+        let Load { calls, subscriptions, .. } = script.agent.load();
         let expected = match of_the_news(status) {
             // RFC 6665 §4.1.2.2: what is left of the time.
             _ if status == 408 => (1, 1),
