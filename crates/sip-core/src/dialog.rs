@@ -162,15 +162,16 @@ impl Dialog {
         }
     }
 
-    /// Contact and Allow of a target refresh or of its 2xx (RFC 3261 §12.2).
-    pub(crate) fn refresh(&mut self, headers: &Headers, flow: Option<Flow>) {
-        if let Some(target) = target(headers) {
-            self.remote_target = target;
-        }
+    /// Contact and Allow of a target refresh or of its 2xx (RFC 3261 §12.2); whether the peer is elsewhere than before.
+    pub(crate) fn refresh(&mut self, headers: &Headers, flow: Option<Flow>) -> bool {
+        let target = target(headers).unwrap_or_else(|| self.remote_target.clone());
+        let moved = target != self.remote_target;
+        self.remote_target = target;
         self.refresh_allow(headers);
         if let Some(flow) = flow {
             self.flow = flow;
         }
+        moved
     }
 
     /// Notes the CSeq of a received request; false when it is lower than one before (RFC 3261 §12.2.2).

@@ -201,6 +201,51 @@ impl Endpoint {
         }
     }
 
+    /// What is out went to where nobody is any more, or its answer would go there: it goes anew, by the way that leads there
+    /// now, as another request.
+    pub(super) fn resend_in_flight(&mut self, key: CallKey, now: Instant) {
+        let Some(super::Call { in_flight: Some(ours), dialog: Some(dialog), .. }) =
+            self.calls.get(&key)
+        else {
+            return;
+        };
+        let ours = *ours;
+        let is_out = |owner: &Owner| match owner {
+            Owner::InDialog { call, request, .. } => *call == key && *request == ours,
+            Owner::Bye
+            | Owner::Cancel
+            | Owner::EarlyUpdate { .. }
+            | Owner::Invite(_)
+            | Owner::KeepAlive(_)
+            | Owner::Notify { .. }
+            | Owner::Pager(_)
+            | Owner::Prack { .. }
+            | Owner::Probe { .. }
+            | Owner::Refer { .. }
+            | Owner::Refresh { .. }
+            | Owner::Register(_)
+            | Owner::Reinvite { .. }
+            | Owner::Subscribe { .. } => false,
+        };
+        let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
+        let contact = contact_value(&dialog.contact, &hop);
+        let target = crate::AnyUri::Sip(dialog.remote_target.clone());
+        // The last of those that challenges brought about.
+        let found = self.clients.iter().rfind(|(_, client)| is_out(&client.owner));
+        let Some((id, client)) = found else { return };
+        let (id, owner, mut request) = (*id, client.owner.clone(), client.request.clone());
+        let Ok(cseq) = request.headers.cseq() else { return };
+        let number = self.next_cseq(&owner, cseq.number);
+        request.headers.pop_via();
+        request.headers.set("CSeq", format!("{number} {}", request.method));
+        if request.headers.get("Contact").is_some() {
+            request.headers.set("Contact", contact);
+        }
+        request.uri = target;
+        self.forget_client(id);
+        self.start_in_dialog(request, hop, owner, now);
+    }
+
     pub(super) fn in_dialog_finished(
         &mut self,
         key: CallKey,

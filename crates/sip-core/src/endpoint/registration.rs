@@ -459,6 +459,7 @@ impl Endpoint {
         registrant.stale = ours.into_iter().filter(|_| moved).collect();
         registrant.eager = 0;
         let left = registrant.left.take();
+        let roused = left.is_some();
         let (binding, connection) = left.unzip();
         // With outbound the new binding has taken its place (RFC 5626 §6).
         let is_other = |left: &Uri| !registrant.outbound && standing.as_ref() != Some(left);
@@ -482,8 +483,13 @@ impl Endpoint {
             None if outdated && self.may_hurry(id) => self.send_register(id, false, now),
             None => {}
         }
-        if let Some(old) = connection.flatten().filter(|old| self.is_suspect(*old)) {
-            self.drop_connection(old, now);
+        if roused {
+            // The old connection may be sound: what is written to it before peers hear of the new one still comes by it.
+            let old = connection.flatten();
+            let used = self.renew_contacts(&flow, old, now);
+            if let Some(old) = old.filter(|old| !used && self.is_suspect(*old)) {
+                self.drop_connection(old, now);
+            }
         }
     }
 

@@ -160,7 +160,9 @@ impl Endpoint {
         }
         let Some(dialog) = call.dialog.as_mut() else { return };
         let before = dialog.remote_target.clone();
-        dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        if dialog.refresh(&arrival.request.headers, Some(arrival.flow)) {
+            self.resend_in_flight(key, now);
+        }
         self.yield_offer(key);
         self.respond_with(arrival.server, trying(&arrival.request), now);
         let id = self.hold(&arrival, Some(key), None, now);

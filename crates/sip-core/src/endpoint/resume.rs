@@ -209,12 +209,54 @@ impl Endpoint {
             return self.end_probe(which);
         };
         if dialog.move_to(local) {
+            self.resend_in_flight(key, now);
             self.tell_moved(key, now);
         } else if self.calls.get(&key).is_some_and(|call| call.in_flight.is_some()) {
             self.step(which, Step::Held, now + ITS_TURN);
         } else {
             self.send_probe(key, false, now);
         }
+    }
+
+    /// An account is registered anew: peers of calls that write to where it was before are told where it is (RFC 3261
+    /// §12.2). `left` is its connection of
+    /// before; true where one may still write by it.
+    pub(super) fn renew_contacts(
+        &mut self,
+        account: &Flow,
+        left: Option<ConnectionId>,
+        now: Instant,
+    ) -> bool {
+        let by = |flow: &Flow| flow.transport == account.transport && flow.remote == account.remote;
+        let confirmed = |call: &super::Call| matches!(call.phase, Phase::Confirmed);
+        let all = self.calls.iter().filter(|(_, call)| confirmed(call));
+        let of = |call: &super::Call| call.dialog.as_ref().is_some_and(|dialog| by(&dialog.flow));
+        let all: Vec<CallKey> = all.filter(|(_, call)| of(call)).map(|(key, _)| *key).collect();
+        for key in &all {
+            let Some(contact) = self
+                .calls
+                .get(key)
+                .and_then(|call| call.dialog.as_ref())
+                .map(|one| one.contact.clone())
+            else {
+                continue;
+            };
+            let before = contact_value(&contact, account);
+            let contact = self.placed(contact, account);
+            if contact_value(&contact, account) == before {
+                continue;
+            }
+            let Some(call) = self.calls.get_mut(key) else { continue };
+            if let Some(dialog) = call.dialog.as_mut() {
+                dialog.contact = contact;
+                if dialog.flow.connection == left {
+                    dialog.flow.connection = account.connection;
+                }
+            }
+            call.timer.ask();
+            self.send_refresh(*key, now);
+        }
+        !all.is_empty()
     }
 
     /// Our user offers the session anew, as soon as it may.

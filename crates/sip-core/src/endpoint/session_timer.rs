@@ -69,6 +69,11 @@ impl SessionTimer {
         headers.set("Min-SE", MinSe(self.least).to_string());
     }
 
+    /// A refresh is wanted, whatever the time.
+    pub(super) fn ask(&mut self) {
+        self.waits = true;
+    }
+
     fn asked(&self) -> Duration {
         self.running.map_or(WISHED, |running| running.interval).max(self.least)
     }

@@ -69,7 +69,10 @@ impl Endpoint {
         }
         let Some(dialog) = call.dialog.as_mut() else { return };
         let before = dialog.remote_target.clone();
-        dialog.refresh(&arrival.request.headers, Some(arrival.flow));
+        if dialog.refresh(&arrival.request.headers, Some(arrival.flow)) {
+            self.resend_in_flight(key, now);
+        }
+        let Some(call) = self.calls.get_mut(&key) else { return };
         if !offers {
             let mut response = self.update_success(&arrival, key);
             self.answer_interval(key, &arrival.request, &mut response, now);

@@ -625,3 +625,77 @@ fn a_flood_of_stops_leaves_nothing_behind() {
     assert!(script.agent.load().is_idle());
     assert!(matches!(script.agent.poll_output(), Output::Timeout(None)), "no timer is left");
 }
+
+#[test]
+fn after_a_stop_peers_of_calls_are_told_where_the_account_is_now() {
+    let mut script = Script::new();
+    script.agent.register(account(&format!("sip:{PEER};transport=tcp")), script.now);
+    script.wait(Duration::ZERO);
+    let old = script.connects.pop().unwrap().connection;
+    script.open(old.0, PEER);
+    // The registrar sees the ends of our connections; it is told so at once.
+    let seen_at = |script: &mut Script, connection: ConnectionId, port: u16| {
+        for _ in 0..2 {
+            let sent = script.expect("REGISTER");
+            let text = grant(&sent, &format!(";rport={port};received=198.51.100.7"));
+            script.stream(connection.0, &text).unwrap();
+        }
+        states(script);
+    };
+    seen_at(&mut script, old, 40_001);
+    let contact = "Contact: <sip:peer@192.0.2.8:5060;transport=tcp>\r\nAllow: INVITE, UPDATE\r\n";
+    let invite = script.asks("INVITE", contact, "").replace("/UDP", "/TCP");
+    script.stream(old.0, &invite).unwrap();
+    let Event::Invited { call, .. } = script.event() else { panic!() };
+    let now = script.now;
+    let _unacked = script.agent.accept(call, Script::contact(), Content::sdp("v=0\r\n"), now);
+    let ok = script.expect("SIP/2.0 200");
+    assert!(ok.get("Contact").contains("198.51.100.7:40001"));
+    let ok = ok.response();
+    let peer = Peer {
+        call_id: ok.headers.call_id().unwrap().to_owned(),
+        local: ok.headers.get("From").unwrap().to_owned(),
+        remote: ok.headers.get("To").unwrap().to_owned(),
+        cseq: 1,
+    };
+    let ack = peer.asks_with("ACK", 1, "", "").replace("/UDP", "/TCP");
+    script.stream(old.0, &ack).unwrap();
+    let Event::Acked { .. } = script.event() else { panic!() };
+    resume(&mut script);
+    script.wait(millis(200));
+    let new = script.connects.pop().expect("another connection").connection;
+    script.open(new.0, PEER);
+    seen_at(&mut script, new, 40_002);
+    let update = script.expect("UPDATE");
+    assert!(update.get("Contact").contains("198.51.100.7:40002"), "{}", update.get("Contact"));
+    assert_eq!(update.flow.connection, Some(new));
+    assert!(script.closed.is_empty(), "until he knows, the peer writes by the old one");
+    stream_answer(&mut script, new.0, &update);
+    script.wait(SOON);
+    assert_eq!(script.count("UPDATE"), 0, "once");
+}
+
+#[test]
+fn a_text_that_went_to_where_the_peer_was_goes_anew_to_where_it_says_it_is() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let now = script.now;
+    let id = script.agent.message(&call, None, Content::text("hello"), now);
+    let lost = script.expect("MESSAGE sip:peer@192.0.2.8:5060");
+    // It says where it is without a word on the session, or with one.
+    for (number, method, body) in [(9, "UPDATE", ""), (10, "INVITE", "v=0\r\n")] {
+        script.wait(seconds(1));
+        let contact = format!("Contact: <sip:peer@192.0.2.{number}:5060>\r\n");
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        script.udp(&peer.asks(method, &format!("{contact}{kind}"), body)).unwrap();
+        let again = script.expect(&format!("MESSAGE sip:peer@192.0.2.{number}:5060"));
+        assert_eq!(again.flow.remote, format!("192.0.2.{number}:5060").parse().unwrap());
+        assert!(again.request().headers.cseq().unwrap() != lost.request().headers.cseq().unwrap());
+        assert_eq!(again.request().body, lost.request().body);
+        if number == 10 {
+            script.answer(&again, 200, "", "");
+        }
+    }
+    let done = |event| matches!(event, Event::Completed { request, .. } if request == id);
+    assert!(script.events.drain(..).any(done), "and its answer counts");
+}
