@@ -274,6 +274,18 @@ fn tcp_a_participant_comes_back() {
 }
 
 #[test]
+fn udp_a_participant_comes_back_with_another_address() {
+    let test = "udp_a_participant_comes_back_with_another_address";
+    the_link_goes_down(test, "udp", Who::Bob, Some([10, 9, 0, 3]));
+}
+
+#[test]
+fn tcp_a_participant_comes_back_with_another_address() {
+    let test = "tcp_a_participant_comes_back_with_another_address";
+    the_link_goes_down(test, "tcp", Who::Bob, Some([10, 9, 0, 3]));
+}
+
+#[test]
 fn udp_the_host_comes_back() {
     the_link_goes_down("udp_the_host_comes_back", "udp", Who::Host, None);
 }
@@ -281,6 +293,18 @@ fn udp_the_host_comes_back() {
 #[test]
 fn tcp_the_host_comes_back() {
     the_link_goes_down("tcp_the_host_comes_back", "tcp", Who::Host, None);
+}
+
+#[test]
+fn udp_the_host_comes_back_with_another_address() {
+    let test = "udp_the_host_comes_back_with_another_address";
+    the_link_goes_down(test, "udp", Who::Host, Some([10, 9, 0, 3]));
+}
+
+#[test]
+fn tcp_the_host_comes_back_with_another_address() {
+    let test = "tcp_the_host_comes_back_with_another_address";
+    the_link_goes_down(test, "tcp", Who::Host, Some([10, 9, 0, 3]));
 }
 
 /// A minute is longer than any transaction, and than the registration lasts here. Each in a call of its own, all at once.
