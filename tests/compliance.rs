@@ -24,9 +24,7 @@ const REQUIRED: &[(&str, u32, u32)] = &[
     ("TP", 1, 20),
     ("TT", 1, 3),
     ("TX", 1, 22),
-    ("UA", 7, 17),
-    ("UA", 19, 22),
-    ("UA", 25, 27),
+    ("UA", 1, 28),
 ];
 
 /// One row below "By requirement".

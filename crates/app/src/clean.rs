@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_hides_or_reorders_is_named_on_one_line() {
+    fn ua28_what_hides_or_reorders_is_named_on_one_line() {
         assert_eq!(one_line("a\r\n\nb\u{202e}c", 50), "a b[U+202E]c");
         assert_eq!(one_line(&"x\n".repeat(200), 9), "x x x x …");
     }

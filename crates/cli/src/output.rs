@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_printed_can_neither_command_the_terminal_nor_turn_a_line_around() {
+    fn ua28_whatever_is_printed_can_neither_command_the_terminal_nor_turn_a_line_around() {
         let escape = "\u{1b}[2J\u{202e}x\u{2069}\u{7f}\u{9b}";
         let shown = "[U+001B][2J[U+202E]x[U+2069][U+007F][U+009B]";
         let subject = format!("Weekly{escape}");

@@ -265,7 +265,7 @@ impl Member {
             SipEvent::Ended { call, reason } if *call == own => {
                 let name = self.name_of(PEER);
                 let words = match reason {
-                    EndReason::Bye(bye) => said_why(bye).unwrap_or_else(|| {
+                    EndReason::Bye(bye) => words::said_why(bye).unwrap_or_else(|| {
                         let what = if self.focus.is_some() {
                             "The conference has ended"
                         } else {
@@ -536,10 +536,4 @@ impl Member {
         self.give_up_texts();
         self.tell(Event::Ended { reason });
     }
-}
-
-/// The text of a Reason header (RFC 3326).
-fn said_why(bye: &Request) -> Option<String> {
-    let text = Reason::of(&bye.headers)?.text?;
-    Some(name::line(&text)).filter(|text| !text.is_empty())
 }

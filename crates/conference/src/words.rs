@@ -1,6 +1,6 @@
 //! Reasons in words for a person: what happened, the code last.
 
-use sip_core::{CallFailure, NameAddr, Response};
+use sip_core::{CallFailure, NameAddr, Reason, Request, Response};
 
 use crate::name;
 
@@ -53,4 +53,54 @@ pub(crate) fn text_failure(name: &str, code: Option<u16>) -> String {
 /// A phone that takes no text at all.
 pub(crate) fn text_unsupported(name: &str) -> String {
     format!("{name}'s phone cannot show text messages")
+}
+
+/// The text of a Reason header (RFC 3326).
+pub(crate) fn said_why(bye: &Request) -> Option<String> {
+    let text = Reason::of(&bye.headers)?.text?;
+    Some(name::line(&text)).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use sip_core::Message;
+
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[2J\u{7}\u{9b}31m\u{202e}evil\u{2066}\u{200f}\u{61c}z";
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.as_bytes()).unwrap()
+    }
+
+    fn is_plain(words: &str) -> bool {
+        let turns = ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}'];
+        !words.contains(|c: char| c.is_control() || turns.contains(&c))
+    }
+
+    #[test]
+    fn ua28_what_a_peer_says_of_its_reasons_and_of_itself_commands_nothing() {
+        let common = "Via: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n\
+                      Call-ID: x\r\nCSeq: 1 BYE\r\n";
+        let bye = format!(
+            "BYE sip:c@d SIP/2.0\r\n{common}Reason: SIP;cause=200;text=\"{HOSTILE}\"\r\n\r\n"
+        );
+        let Message::Request(bye) = message(&bye) else { panic!() };
+        let said = said_why(&bye).unwrap();
+        assert!(is_plain(&said) && said.contains("evil"), "{said:?}");
+        // A reason phrase is not repeated at all: the code says what it means, in our words.
+        for code in 300..=699 {
+            let response = format!("SIP/2.0 {code} {HOSTILE}\r\n{common}\r\n");
+            let Message::Response(response) = message(&response) else { panic!() };
+            let failure = CallFailure::Declined(response);
+            let words = call_failure("Bob", &failure);
+            assert!(is_plain(&words) && !words.contains("evil"), "{words:?}");
+        }
+        for display in [format!("\"{HOSTILE}\" <sip:a@b>"), format!("<sip:{}@b>", "%1B%E2%80%AEx")]
+        {
+            let address = NameAddr::parse(&display).unwrap();
+            assert!(is_plain(&name::of_address(&address)), "{display:?}");
+            assert!(is_plain(&redirected("Bob", &address)), "{display:?}");
+        }
+    }
 }

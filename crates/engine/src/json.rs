@@ -21,7 +21,7 @@ pub struct Writer {
 impl Writer {
     /// The line of an event; `None` for those that scripts do not get.
     pub fn line(&mut self, event: &Event) -> Option<String> {
-        self.value(event).map(|value| value.to_string())
+        self.value(event).map(|value| plain(&value.to_string()))
     }
 
     fn value(&mut self, event: &Event) -> Option<Value> {
@@ -90,6 +90,23 @@ impl Writer {
     }
 }
 
+/// The same values, with what a terminal would obey, or turn a line around by, as escapes of JSON.
+fn plain(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        let turns = matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if c.is_control() || turns {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn participant_value(participant: &Participant) -> Value {
     let state = match participant.state {
         ParticipantState::DialingOut => "dialing-out",
@@ -136,7 +153,7 @@ pub fn level_lines(levels: &Levels) -> Vec<String> {
 
 /// A notice of the program itself.
 pub fn notice_line(text: &str) -> String {
-    json!({"event": "notice", "text": text}).to_string()
+    plain(&json!({"event": "notice", "text": text}).to_string())
 }
 
 #[derive(Deserialize)]
@@ -259,6 +276,31 @@ mod tests {
         };
         assert_eq!(refused("r7"), json!({"event": "notice", "text": "r7: Too much.", "ref": "r7"}));
         assert_eq!(refused("")["text"], "Too much.");
+    }
+
+    #[test]
+    fn ua28_no_line_has_a_character_that_a_terminal_would_obey() {
+        let hostile = "No\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\r\nway";
+        let text = || hostile.to_owned();
+        let events = [
+            ("text", Event::Notice { text: text() }),
+            ("reason", Event::Ended { reason: text() }),
+            ("text", Event::Refused { reference: "1".into(), reason: text() }),
+            ("name", Event::Incoming { incoming: crate::IncomingId(1), name: text(), uri: text() }),
+        ];
+        let obeyed = |c: char| c.is_control() || hostile.contains(c) && !c.is_ascii();
+        let mut lines: Vec<(&str, String)> = events
+            .iter()
+            .filter_map(|(field, event)| Some((*field, Writer::default().line(event)?)))
+            .collect();
+        assert!(lines.len() >= 3);
+        lines.push(("text", notice_line(hostile)));
+        for (field, line) in lines {
+            assert!(!line.contains(obeyed), "{line:?}");
+            // The value itself is whole.
+            let read: Value = serde_json::from_str(&line).unwrap();
+            assert!(read[field].as_str().unwrap().ends_with(hostile), "{line}");
+        }
     }
 
     #[test]

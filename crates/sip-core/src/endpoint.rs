@@ -5,6 +5,7 @@
 //! and OPTIONS), `redirect` (RFC 3261 §8.1.3.4), `pager` (MESSAGE outside of dialogs), `subscriptions` (RFC 6665),
 //! `locate` (RFC 3263), `credentials` (RFC 3261 §22), `resume` (after a stop, or with other addresses).
 
+mod bodies;
 mod calls;
 mod credentials;
 mod descriptions;
@@ -50,8 +51,8 @@ use crate::message::Headers;
 use crate::record::{Direction, Recorded, Ring};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther, Times};
 use crate::{
-    AccountId, CallKey, Event, Flow, Identity, Input, Method, Output, Request, RequestId,
-    SubscriptionKey,
+    AccountId, CallKey, Content, Event, Failure, Flow, Identity, Input, Method, Output, Request,
+    RequestId, SubscriptionKey,
 };
 
 pub use crate::transaction::Timer;
@@ -88,6 +89,10 @@ pub mod capabilities {
     ];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];
+    /// Codings of bodies that are understood.
+    pub const ACCEPT_ENCODING: &str = "identity";
+    /// The language of what is read and written here.
+    pub const ACCEPT_LANGUAGE: &str = "en";
     /// Event packages that can be subscribed to.
     pub const ALLOW_EVENTS: &[&str] = &["conference", "refer"];
     /// Option tags of extensions.
@@ -177,6 +182,13 @@ pub enum HandleError {
     /// A stream that can no longer be framed; [`Output::Close`] follows.
     #[error(transparent)]
     Unframed(#[from] crate::message::FrameError),
+}
+
+/// What OPTIONS is told of a served user.
+#[derive(Debug)]
+struct Presented {
+    refusal: Option<Failure>,
+    session: Option<Content>,
 }
 
 /// Which thing has a timer.
@@ -359,6 +371,8 @@ pub struct Endpoint {
     /// By the user parts that they guard.
     guards: BTreeMap<String, Guard>,
     challenger: Option<Challenger>,
+    /// By the user parts that they speak of.
+    presented: BTreeMap<String, Presented>,
     locations: BTreeMap<u64, locate::Location>,
     /// By Call-ID: requests that were redirected and have no outcome yet.
     redirects: BTreeMap<String, redirect::Targets>,
@@ -409,6 +423,7 @@ impl Endpoint {
             keeping: keepalive::Keeping::default(),
             guards: BTreeMap::new(),
             challenger: None,
+            presented: BTreeMap::new(),
             locations: BTreeMap::new(),
             redirects: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -428,10 +443,17 @@ impl Endpoint {
     pub fn unserve(&mut self, user: &str) {
         self.served.retain(|served| served.user != user);
         self.guards.remove(user);
+        self.presented.remove(user);
     }
 
-    /// From now on calls, texts, subscriptions and transfers to a served user need a password; `None`: no more. Those that
-    /// come without get 401 and are not told of (RFC 3261 §22.2).
+    /// What OPTIONS to a served user is told: 200, or the failure that an INVITE would get at this time; and with 200 this
+    /// session description, to those who take one (RFC 3261 §11.2).
+    pub fn present(&mut self, user: &str, refusal: Option<Failure>, session: Option<Content>) {
+        self.presented.insert(user.to_owned(), Presented { refusal, session });
+    }
+
+    /// From now on calls, texts, subscriptions and transfers to a served user need a password, and so does OPTIONS; `None`:
+    /// no more. Those that come without get 401 and are not told of (RFC 3261 §22.2).
     pub fn guard(&mut self, user: &str, guard: Option<Guard>) {
         match guard {
             Some(guard) => self.guards.insert(user.to_owned(), guard),
@@ -624,8 +646,8 @@ impl Endpoint {
     /// What an answer to OPTIONS has besides (RFC 3261 §11.2).
     fn write_option_capabilities(headers: &mut Headers) {
         Self::write_capabilities(headers);
-        headers.set("Accept-Encoding", "identity");
-        headers.set("Accept-Language", "en");
+        headers.set("Accept-Encoding", capabilities::ACCEPT_ENCODING);
+        headers.set("Accept-Language", capabilities::ACCEPT_LANGUAGE);
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) fn start(settings: &Settings, endpoint: &mut Endpoint) -> Accounts {
         let user = address.and_then(|address| address.user_unescaped());
         if let Some(user) = user.filter(|user| settings.conference_user.as_ref() != Some(user)) {
             endpoint.serve(&user, false);
+            if settings.unattended {
+                endpoint.present(&user, Some(sip_core::Failure::BUSY_HERE), None);
+            }
         }
         let text = read.address.uri.to_string();
         let id = endpoint.register(read, Instant::now());

@@ -95,13 +95,16 @@ impl Endpoint {
         let trusted = self.config.trusted.contains(&flow.remote.ip());
         let asserted = || if trusted { Identity::asserted(request) } else { Identity::Unverified };
         let challenged = match request.method {
-            Method::Invite | Method::Message | Method::Refer | Method::Subscribe => true,
+            Method::Invite
+            | Method::Message
+            | Method::Options
+            | Method::Refer
+            | Method::Subscribe => true,
             Method::Ack
             | Method::Bye
             | Method::Cancel
             | Method::Info
             | Method::Notify
-            | Method::Options
             | Method::Prack
             | Method::Publish
             | Method::Register

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::calls::Phase;
 use super::requests::Arrival;
 use super::responses::Finish;
-use super::{Endpoint, Owner, answer_contact, contact_value, usages};
+use super::{Endpoint, Owner, answer_contact, bodies, contact_value, usages};
 use crate::{
     CallKey, Confirmed, Content, EndReason, Event, Method, Outcome, RequestId, StatusCode,
     SubscriptionEnd, SubscriptionKey,
@@ -273,7 +273,7 @@ impl Endpoint {
         self.turn_over(Some(key), scope, now);
     }
 
-    pub(super) fn handle_in_dialog(&mut self, arrival: Arrival, key: CallKey, now: Instant) {
+    pub(super) fn handle_in_dialog(&mut self, mut arrival: Arrival, key: CallKey, now: Instant) {
         let server = arrival.server;
         let Some(call) = self.calls.get_mut(&key) else { return };
         if matches!(call.phase, Phase::Calling { .. }) {
@@ -285,6 +285,10 @@ impl Endpoint {
         let number = arrival.request.headers.cseq().map_or(0, |cseq| cseq.number);
         if !dialog.take_cseq(number) {
             self.respond_status(server, &arrival.request, StatusCode::SERVER_INTERNAL_ERROR, now);
+            return;
+        }
+        if let Err(response) = bodies::settle(&mut arrival.request) {
+            self.respond_with(server, *response, now);
             return;
         }
         // The peer came back by another connection: it is the only way to phones behind a NAT.

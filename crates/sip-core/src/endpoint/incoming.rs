@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Call, Phase, RING_AGAIN, TheirReinvite, UNANSWERED, copy_record_route};
 use super::descriptions::{NO_FORMAT, write_warning};
-use super::requests::{Arrival, trying};
+use super::requests::{Arrival, takes_sdp, trying};
 use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
 use crate::transaction::{Backoff, Timer};
@@ -20,17 +20,8 @@ impl Endpoint {
             self.respond_status(server, &request, StatusCode::BAD_REQUEST, now);
             return;
         }
-        let kind = request.headers.content_type();
-        if !request.body.is_empty() && !kind.is_some_and(|kind| kind.is("application/sdp")) {
-            let mut response = request.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
-            response.headers.push("Accept", "application/sdp");
-            self.respond_with(server, response, now);
-            return;
-        }
         // Our answer would be of the one type that it does not take (RFC 3261 §13.2.1, RFC 4475 §3.3.15).
-        let takes = ["application/sdp", "application/*", "*/*"];
-        let accept = request.headers.accept();
-        if accept.is_some_and(|types| !types.iter().any(|kind| takes.contains(&kind.as_str()))) {
+        if !takes_sdp(&request) {
             self.respond_status(server, &request, StatusCode::NOT_ACCEPTABLE, now);
             return;
         }

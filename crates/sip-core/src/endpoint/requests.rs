@@ -8,7 +8,7 @@ use super::calls::TheirReinvite;
 use super::transport::note_source;
 use super::{
     Due, Endpoint, MAX_ANSWERED, MAX_PER_SOURCE, MAX_TRANSACTIONS, MergedKey, Pending, RESERVED,
-    ServerKey, ServerMachine, ServerTransaction, capabilities,
+    ServerKey, ServerMachine, ServerTransaction, bodies, capabilities,
 };
 use crate::dialog::DialogId;
 use crate::transaction::{Again, Fired, ServerInvite, ServerOther, Timer};
@@ -152,13 +152,6 @@ impl Endpoint {
             }
             AnyUri::Sip(_) => {}
         }
-        let mut required = request.headers.require();
-        required.retain(|tag| !capabilities::SUPPORTED.contains(tag));
-        if !required.is_empty() {
-            let mut response = request.response(StatusCode::BAD_EXTENSION, None);
-            response.headers.push("Unsupported", required.join(", "));
-            return Some(response);
-        }
         if !capabilities::ALLOW.contains(&request.method.as_str()) {
             let known = !matches!(request.method, Method::Other(_));
             let status =
@@ -167,16 +160,22 @@ impl Endpoint {
             response.headers.push("Allow", capabilities::ALLOW.join(", "));
             return Some(response);
         }
+        let mut required = request.headers.require();
+        required.retain(|tag| !capabilities::SUPPORTED.contains(tag));
+        if !required.is_empty() {
+            let mut response = request.response(StatusCode::BAD_EXTENSION, None);
+            response.headers.push("Unsupported", required.join(", "));
+            return Some(response);
+        }
         super::replaces::is_misplaced(request)
             .then(|| request.response(StatusCode::BAD_REQUEST, None))
     }
 
-    fn dispatch(&mut self, arrival: Arrival, now: Instant) {
-        let Arrival { request, server, .. } = &arrival;
-        let server = *server;
-        if has_to_tag(request) {
-            let call = self.call_of(request);
-            if request.method == Method::Notify {
+    fn dispatch(&mut self, mut arrival: Arrival, now: Instant) {
+        let server = arrival.server;
+        if has_to_tag(&arrival.request) {
+            let call = self.call_of(&arrival.request);
+            if arrival.request.method == Method::Notify {
                 self.handle_notify(arrival, call, now);
             } else if let Some(call) = call {
                 self.handle_in_dialog(arrival, call, now);
@@ -187,7 +186,11 @@ impl Endpoint {
             }
             return;
         }
-        match request.method {
+        if let Err(response) = bodies::settle(&mut arrival.request) {
+            self.respond_with(server, *response, now);
+            return;
+        }
+        match arrival.request.method {
             Method::Invite => self.handle_invite(arrival, now),
             Method::Message => self.hand_over_message(arrival, None, now),
             Method::Options => self.answer_options(server, &arrival.request, &arrival.flow, now),
@@ -315,6 +318,7 @@ impl Endpoint {
         }
     }
 
+    /// As an INVITE would be answered at this moment, with all that we can (RFC 3261 §11.2).
     pub(super) fn answer_options(
         &mut self,
         server: u64,
@@ -322,10 +326,18 @@ impl Endpoint {
         flow: &Flow,
         now: Instant,
     ) {
-        let mut response = request.response(StatusCode::OK, None);
+        let served = self.served_by(request);
+        let user = served.map(|served| served.user.as_str()).unwrap_or_default();
+        let told = self.presented.get(user);
+        let status = told.and_then(|told| told.refusal).map_or(StatusCode::OK, StatusCode::from);
+        let mut response = request.response(status, None);
         Self::write_option_capabilities(&mut response.headers);
-        if let Some(served) = self.served_by(request) {
+        if let Some(served) = served {
             response.headers.push("Contact", super::answer_contact(served, flow, request));
+        }
+        let session = told.and_then(|told| told.session.clone());
+        if let Some(session) = session.filter(|_| status.is_success() && takes_sdp(request)) {
+            response.set_content(session);
         }
         self.respond_with(server, response, now);
     }
@@ -540,6 +552,13 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// Whether an answer may have a session description: Accept says so, or says nothing.
+pub(super) fn takes_sdp(request: &Request) -> bool {
+    let takes = ["application/sdp", "application/*", "*/*"];
+    let accept = request.headers.accept();
+    accept.is_none_or(|types| types.iter().any(|kind| takes.contains(&kind.as_str())))
 }
 
 /// Gives To this tag where it has none.

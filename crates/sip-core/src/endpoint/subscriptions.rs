@@ -77,6 +77,11 @@ impl Subscription {
 }
 
 impl Package {
+    /// The type of the documents of RFC 4575.
+    pub(super) const CONFERENCE: &str = "application/conference-info+xml";
+    /// The type of what is told of a REFER.
+    pub(super) const REFER: &str = "message/sipfrag";
+
     /// By the token of an Event header, in lower case.
     fn parse(token: &str) -> Option<Self> {
         match token {
@@ -96,8 +101,8 @@ impl Package {
     /// The type of the bodies of its NOTIFYs.
     pub(super) const fn document(self) -> &'static str {
         match self {
-            Self::Conference => "application/conference-info+xml",
-            Self::Refer => "message/sipfrag",
+            Self::Conference => Self::CONFERENCE,
+            Self::Refer => Self::REFER,
         }
     }
 }

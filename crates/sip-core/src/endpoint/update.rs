@@ -56,13 +56,6 @@ impl Endpoint {
             self.refuse_exchange(&arrival, refusal, now);
             return;
         }
-        let kind = arrival.request.headers.content_type();
-        if offers && !kind.is_some_and(|kind| kind.is("application/sdp")) {
-            let mut response = arrival.request.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
-            response.headers.push("Accept", "application/sdp");
-            self.respond_with(arrival.server, response, now);
-            return;
-        }
         if let Some(response) = Self::refuse_interval(&arrival.request) {
             self.respond_with(arrival.server, response, now);
             return;

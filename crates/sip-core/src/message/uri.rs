@@ -222,10 +222,10 @@ impl Uri {
     pub fn is_equivalent(&self, other: &Self) -> bool {
         self.scheme == other.scheme
             && same_user(self.user.as_deref(), other.user.as_deref())
-            && self.password == other.password
+            && same_user(self.password.as_deref(), other.password.as_deref())
             && self.host.is_same(&other.host)
             && self.port == other.port
-            && self.headers == other.headers
+            && same_headers(&self.headers, &other.headers)
             && same_params(&self.params, &other.params)
     }
 
@@ -483,6 +483,23 @@ fn same_params(one: &Params, two: &Params) -> bool {
         (None, _) => !significant(name.as_str()),
     });
     ours_match && theirs.keys().all(|name| ours.contains_key(name) || !significant(name.as_str()))
+}
+
+/// In any order; names in any case, values to the letter.
+fn same_headers(one: &str, two: &str) -> bool {
+    fn sorted(headers: &str) -> Vec<(String, Vec<u8>)> {
+        let parts = headers.split('&').filter(|part| !part.is_empty());
+        let mut parts: Vec<(String, Vec<u8>)> = parts
+            .map(|part| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                let name = String::from_utf8_lossy(&unescape(name)).to_ascii_lowercase();
+                (name, unescape(value))
+            })
+            .collect();
+        parts.sort_unstable();
+        parts
+    }
+    one == two || sorted(one) == sorted(two)
 }
 
 pub(crate) fn unescape(text: &str) -> Vec<u8> {

@@ -379,20 +379,6 @@ fn ua17_an_invite_whose_time_ran_out_is_487() {
 }
 
 #[test]
-fn ua23_options_tells_all_that_an_invite_would_find() {
-    let mut script = Script::new();
-    let (_call, mut peer) = script.called(CONTACT);
-    let outside = script.asks("OPTIONS", "", "");
-    for request in [outside, peer.asks("OPTIONS", "", "")] {
-        script.udp(&request).unwrap();
-        let sent = script.expect("SIP/2.0 200");
-        for name in ["Allow", "Accept", "Accept-Encoding", "Accept-Language", "Contact"] {
-            assert!(!sent.get(name).is_empty(), "{name}: {}", sent.text);
-        }
-    }
-}
-
-#[test]
 fn dialogs_over_ipv6_write_brackets_and_reach_the_target() {
     let mut script = Script::new();
     let flow = sip_core::Flow {

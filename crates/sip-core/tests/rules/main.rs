@@ -8,6 +8,7 @@
     reason = "a test's clock must begin somewhere, and a test may panic"
 )]
 
+mod answers;
 mod challenges;
 mod dialogs;
 mod failed_offers;

@@ -29,7 +29,8 @@ fn tx15_a_request_is_the_same_by_branch_sent_by_and_method() {
     assert!(arrives(&branch.replace("Call-ID: out1", "Call-ID: branch")));
     // A SUBSCRIBE under the branch of a MESSAGE is another request.
     let subscribe = message.replace("MESSAGE", "SUBSCRIBE").replace("Call-ID: out1", "Call-ID: s");
-    let subscribe = subscribe.replace("Content-Type", &format!("{CONTACT}Event: conference\r\nC"));
+    let more = "Event: conference\r\nContent-Disposition: render;handling=optional\r\nC";
+    let subscribe = subscribe.replace("Content-Type", &format!("{CONTACT}{more}"));
     assert!(arrives(&subscribe));
 }
 

@@ -8,7 +8,7 @@ use crate::endpoint::requests::Arrival;
 use crate::endpoint::responses::Finish;
 use crate::endpoint::transfer::Asked;
 use crate::endpoint::usages::{Scope, scope};
-use crate::endpoint::{Contact, Due, Endpoint, Owner, capabilities, contact_value};
+use crate::endpoint::{Contact, Due, Endpoint, Owner, bodies, capabilities, contact_value};
 use crate::message::Headers;
 use crate::transaction::Timer;
 use crate::{
@@ -312,7 +312,7 @@ impl Endpoint {
     /// A NOTIFY: ours by the call it shares, by its dialog, or by the SUBSCRIBE whose answer it overtook.
     pub(in crate::endpoint) fn handle_notify(
         &mut self,
-        arrival: Arrival,
+        mut arrival: Arrival,
         call: Option<CallKey>,
         now: Instant,
     ) {
@@ -340,7 +340,11 @@ impl Endpoint {
             self.respond_status(arrival.server, request, status, now);
             return;
         }
-        self.respond_status(arrival.server, request, StatusCode::OK, now);
+        if let Err(response) = bodies::settle(&mut arrival.request) {
+            self.respond_with(arrival.server, *response, now);
+            return;
+        }
+        self.respond_status(arrival.server, &arrival.request, StatusCode::OK, now);
         self.notified(key, arrival.request, now);
     }
 
