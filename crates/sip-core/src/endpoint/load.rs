@@ -54,13 +54,6 @@ impl Load {
     }
 }
 
-/// Transactions, calls, pending requests and subscriptions.
-impl PartialEq<(usize, usize, usize, usize)> for Load {
-    fn eq(&self, other: &(usize, usize, usize, usize)) -> bool {
-        (self.transactions, self.calls, self.pending, self.subscriptions) == *other
-    }
-}
-
 impl Endpoint {
     /// What lives.
     pub fn load(&self) -> Load {

@@ -125,13 +125,15 @@ impl Peer {
             (60..64, _) => self.update(),
             (64..66, _) => self.ask_options(),
             (66, _) => self.press(),
+            (95, _) => self.wake(),
+            (96, Some((_, at))) => self.cannot_reach(at),
             (67..73, _) => self.subscribe(),
             (73..78, _) => self.notify(),
             (78..81, _) => self.resubscribe(),
             (81..86, Some(other)) => self.refer(&other),
             (86..89, _) => self.tell_of_refer(),
-            (89..95, _) => self.answer_what_waits(),
-            (95..100, _) => self.hang_up(),
+            (90..95, _) => self.answer_what_waits(),
+            (97..100, _) | (89, _) => self.hang_up(),
             _ => {}
         }
         self.model.check_limits(self.now);
@@ -389,6 +391,16 @@ impl Peer {
         } else if let Some(refer) = self.refers.pop() {
             self.answer_refer(refer, None);
         }
+    }
+
+    /// As if the machine had slept.
+    fn wake(&mut self) {
+        let _ = self.endpoint.handle_input(Input::Resumed { now: self.now });
+    }
+
+    /// The system says that nothing gets there, though it may.
+    fn cannot_reach(&mut self, destination: SocketAddr) {
+        let _ = self.endpoint.handle_input(Input::Unreachable { now: self.now, destination });
     }
 
     fn hang_up(&mut self) {
