@@ -9,7 +9,8 @@ use super::{Contact, Due, Endpoint, answer_contact};
 use crate::dialog::{Dialog, DialogId};
 use crate::transaction::{Backoff, Timer};
 use crate::{
-    AwaitingAck, CallKey, Confirmed, Content, Event, Failure, Incoming, Reason, Request, StatusCode,
+    AwaitingAck, CallKey, Confirmed, Content, EndReason, Event, Failure, Incoming, Reason, Request,
+    StatusCode,
 };
 
 impl Endpoint {
@@ -181,12 +182,16 @@ impl Endpoint {
         match (&mut call.phase, &call.their_reinvite) {
             (Phase::AwaitingAck { hang_up, .. }, _) => {
                 let hang_up = hang_up.take();
+                let replaced_by = call.transfer.replaced_by;
                 call.descriptions.answered(&ack.body);
                 self.confirm(key, None);
                 self.arm_session(key);
-                match hang_up {
-                    Some(reason) => self.bye(Confirmed(key), reason.as_deref(), now),
-                    None => {
+                match (hang_up, replaced_by) {
+                    (Some(_), Some(by)) => {
+                        self.end_lost(key, EndReason::Replaced { by }, true, now);
+                    }
+                    (Some(reason), None) => self.bye(Confirmed(key), reason.as_deref(), now),
+                    (None, _) => {
                         self.emit(Event::Acked { call: Confirmed(key), ack });
                         self.send_next(key, now);
                     }

@@ -28,6 +28,8 @@ pub(super) struct Transfer {
     referred: bool,
     /// The call whose place it takes, and whether our user allows that.
     pub(super) replaces: Option<(CallKey, bool)>,
+    /// The call that took its place; it is hung up as soon as it may be.
+    pub(super) replaced_by: Option<CallKey>,
 }
 
 /// What was told of a REFER.

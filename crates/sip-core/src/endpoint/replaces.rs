@@ -70,7 +70,12 @@ impl Endpoint {
         let Some((old, true)) = replaces else { return };
         match self.calls.get(&old).map(|call| &call.phase) {
             Some(Phase::Calling { .. }) => self.cancel(Early(old), now),
-            Some(Phase::AwaitingAck { .. }) => self.hang_up_unacked(AwaitingAck(old), None, now),
+            Some(Phase::AwaitingAck { .. }) => {
+                if let Some(call) = self.calls.get_mut(&old) {
+                    call.transfer.replaced_by = Some(by);
+                }
+                self.hang_up_unacked(AwaitingAck(old), None, now);
+            }
             Some(Phase::Confirmed) => {
                 self.end_lost(old, EndReason::Replaced { by }, true, now);
             }

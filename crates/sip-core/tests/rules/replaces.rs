@@ -155,6 +155,35 @@ fn rj2_an_allowed_call_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn rj2_a_call_whose_ack_has_not_come_is_replaced_too_and_told_so() {
+    let mut script = Script::new();
+    invite(&mut script, "Subject: first");
+    let (first, _) = invited(&mut script);
+    let old = first.key();
+    accept(&mut script, first);
+    let ok = script.expect("SIP/2.0 200").response();
+    let peer = Peer {
+        call_id: ok.headers.call_id().unwrap().to_owned(),
+        local: ok.headers.get("From").unwrap().to_owned(),
+        remote: ok.headers.get("To").unwrap().to_owned(),
+        cseq: ok.headers.cseq().unwrap().number,
+    };
+    invite(&mut script, &replaces(&peer));
+    let (call, named) = invited(&mut script);
+    assert_eq!(named, Some(old));
+    let by = call.key();
+    script.agent.allow_replace(&call);
+    accept(&mut script, call);
+    assert_eq!(script.count("BYE"), 0, "not before its ACK (RFC 3261 §15)");
+    script.udp(&peer.asks_with("ACK", peer.cseq, "", "")).unwrap();
+    assert_eq!(script.expect("BYE").get("Call-ID"), peer.call_id);
+    let Event::Ended { call, reason: EndReason::Replaced { by: new } } = script.event() else {
+        panic!("nobody hung up")
+    };
+    assert_eq!((call, new), (old, by));
+}
+
+#[test]
 fn rj4_a_call_that_is_not_allowed_to_leaves_the_old_one_as_it_is() {
     let mut script = Script::new();
     let (old, mut peer) = script.called(CONTACT);
