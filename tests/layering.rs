@@ -300,6 +300,9 @@ fn breaches(root: &Path) -> Vec<String> {
     found
 }
 
+/// Folders of what is made here and not kept: builds, the demonstration's, and the fuzzer's.
+const MADE: &[&str] = &["artifacts", "corpus", "coverage", "demo-out", "target"];
+
 /// Every file below `folder`, sorted, without build results and version control.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -312,7 +315,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let name = entry.file_name().unwrap().to_string_lossy().into_owned();
         if entry.is_symlink()
             || name == ".git"
-            || (entry.is_dir() && (name == "target" || name == "demo-out"))
+            || (entry.is_dir() && MADE.iter().any(|made| name == *made))
         {
             continue;
         }
