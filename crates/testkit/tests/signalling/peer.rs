@@ -401,6 +401,7 @@ impl Peer {
     /// The system says that nothing gets there, though it may.
     fn cannot_reach(&mut self, destination: SocketAddr) {
         let _ = self.endpoint.handle_input(Input::Unreachable { now: self.now, destination });
+        self.wire.unreachable(destination);
     }
 
     fn hang_up(&mut self) {
@@ -678,7 +679,7 @@ impl Actor for Peer {
             match &output {
                 Output::Event(_) => {}
                 Output::Transmit(transmit) => {
-                    self.wire.sent(transmit.flow.transport, &transmit.contents, self.now);
+                    self.wire.sent(transmit.flow, &transmit.contents, self.now);
                 }
                 Output::Connect(connect) => {
                     self.streams.insert(connect.connection);

@@ -1,9 +1,10 @@
 //! What one Endpoint may put on the wire, as anybody beside it sees it: numbers, acknowledgements, one answer to a question.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sip_core::{Message, Method, Request, Response, Transport};
+use sip_core::{Flow, Message, Method, Request, Response, Transport};
 
 /// Call-ID, own tag and the peer's.
 type Dialog = (String, String, String);
@@ -19,12 +20,19 @@ pub struct Wire {
     answers: BTreeMap<(String, String), ((u16, String), Instant)>,
     /// Successes that were acknowledged by datagram, and when first.
     acknowledged: BTreeMap<Success, Instant>,
-    /// Branches of INVITEs of ours that went by datagram.
-    invites: BTreeMap<String, Instant>,
+    /// INVITEs of ours that went by datagram, by their branch.
+    invites: BTreeMap<String, Invite>,
     /// Acknowledgements that are owed for what has come.
     owed: Vec<Owed>,
     /// Requests and responses that went out, without repetitions.
     pub requests: usize,
+}
+
+struct Invite {
+    sent: Instant,
+    to: SocketAddr,
+    /// Any response came.
+    heard: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -40,6 +48,11 @@ impl Wire {
     pub fn heard(&mut self, contents: &[u8], now: Instant) {
         let Ok(Message::Response(response)) = Message::parse(contents) else { return };
         let Some((branch, Method::Invite, number)) = of(&response) else { return };
+        let invite = self.invites.get_mut(&branch);
+        let invited = invite.map(|invite| {
+            invite.heard = true;
+            invite.sent
+        });
         if response.status.is_success() {
             let success = (call_id(&response.headers), number, tag(&response.headers, "To"));
             let first = self.acknowledged.get(&success);
@@ -47,16 +60,22 @@ impl Wire {
                 self.owed.push(Owed::Success(success));
             }
         } else if !response.status.is_provisional()
-            && self.invites.get(&branch).is_some_and(|sent| now < *sent + PATIENCE)
+            && invited.is_some_and(|sent| now < sent + PATIENCE)
         {
             self.owed.push(Owed::Failure(branch));
         }
     }
 
+    /// The system said that nothing gets there: INVITEs that nobody answered are over, and what comes for them later finds
+    /// nothing (RFC 3261 §17.1.4).
+    pub fn unreachable(&mut self, destination: SocketAddr) {
+        self.invites.retain(|_, invite| invite.heard || invite.to != destination);
+    }
+
     /// Something goes out.
-    pub fn sent(&mut self, transport: Transport, contents: &[u8], now: Instant) {
+    pub fn sent(&mut self, flow: Flow, contents: &[u8], now: Instant) {
         match Message::parse(contents) {
-            Ok(Message::Request(request)) => self.sent_request(transport, &request, now),
+            Ok(Message::Request(request)) => self.sent_request(flow, &request, now),
             Ok(Message::Response(response)) => self.sent_response(&response, now),
             Err(error) => panic!("it sends what is no message: {error}"),
         }
@@ -73,7 +92,7 @@ impl Wire {
         }
     }
 
-    fn sent_request(&mut self, transport: Transport, request: &Request, now: Instant) {
+    fn sent_request(&mut self, flow: Flow, request: &Request, now: Instant) {
         let (Ok(cseq), Ok(via)) = (request.headers.cseq(), request.headers.top_via()) else {
             panic!("no CSeq or no Via: {request:?}")
         };
@@ -86,7 +105,7 @@ impl Wire {
                 Owed::Success(known) => *known != success,
                 Owed::Failure(known) => *known != branch,
             });
-            if transport == Transport::Udp && !self.invites.contains_key(&branch) {
+            if flow.transport == Transport::Udp && !self.invites.contains_key(&branch) {
                 self.acknowledged.entry(success).or_insert(now);
             }
             return;
@@ -94,8 +113,9 @@ impl Wire {
         if request.method == Method::Cancel {
             return;
         }
-        if request.method == Method::Invite && transport == Transport::Udp {
-            self.invites.entry(branch.clone()).or_insert(now);
+        if request.method == Method::Invite && flow.transport == Transport::Udp {
+            let new = Invite { sent: now, to: flow.remote, heard: false };
+            self.invites.entry(branch.clone()).or_insert(new);
         }
         if theirs.is_empty() {
             return;
