@@ -210,22 +210,22 @@ impl Endpoint {
             return;
         };
         let ours = *ours;
+        // A REFER is left to its time: whoever took it would dial twice.
         let is_out = |owner: &Owner| match owner {
             Owner::InDialog { call, request, .. } => *call == key && *request == ours,
+            Owner::Notify { call, .. } | Owner::Subscribe { call, .. } => *call == Some(key),
             Owner::Bye
             | Owner::Cancel
             | Owner::EarlyUpdate { .. }
             | Owner::Invite(_)
             | Owner::KeepAlive(_)
-            | Owner::Notify { .. }
             | Owner::Pager(_)
             | Owner::Prack { .. }
             | Owner::Probe { .. }
             | Owner::Refer { .. }
             | Owner::Refresh { .. }
             | Owner::Register(_)
-            | Owner::Reinvite { .. }
-            | Owner::Subscribe { .. } => false,
+            | Owner::Reinvite { .. } => false,
         };
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         let contact = contact_value(&dialog.contact, &hop);
@@ -243,7 +243,10 @@ impl Endpoint {
         }
         request.uri = target;
         self.forget_client(id);
-        self.start_in_dialog(request, hop, owner, now);
+        self.start_in_dialog(request, hop, owner.clone(), now);
+        if let Owner::Subscribe { subscription, .. } = owner {
+            self.subscribe_sent(subscription, now);
+        }
     }
 
     pub(super) fn in_dialog_finished(

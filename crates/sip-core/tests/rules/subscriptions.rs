@@ -423,3 +423,44 @@ fn ev12_a_notifier_cannot_make_us_ask_without_end() {
         assert_eq!(script.count("SUBSCRIBE"), 0, "{more}");
     }
 }
+
+#[test]
+fn news_that_went_to_where_the_peer_was_go_anew_to_where_it_is_and_hold_up_no_text() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.called(CONTACT);
+    let key = notifier(&mut script, &mut peer);
+    let now = script.now;
+    script.agent.notify(key, Some(Content::conference_info("<one/>")), None, now);
+    let lost = script.expect("NOTIFY sip:peer@192.0.2.8:5060");
+    script.agent.message(&call, None, Content::text("hello"), now);
+    assert!(script.silent(), "one after the other");
+    script.wait(seconds(1));
+    let contact = "Contact: <sip:peer@192.0.2.9:5060>\r\n";
+    script.udp(&peer.asks("UPDATE", contact, "")).unwrap();
+    let again = script.expect("NOTIFY sip:peer@192.0.2.9:5060");
+    assert_eq!(again.request().body, lost.request().body);
+    assert_eq!(again.get("Event"), lost.get("Event"));
+    script.answer(&again, 200, "", "");
+    let text = script.expect("MESSAGE sip:peer@192.0.2.9:5060");
+    script.answer(&text, 200, "", "");
+    script.wait(seconds(40));
+    assert!(!script.events.iter().any(is_end), "the one that was lost ends nothing");
+}
+
+#[test]
+fn a_subscribe_that_went_to_where_the_peer_was_goes_anew_to_where_it_is() {
+    let mut script = Script::new();
+    let (call, mut peer) = script.dialled(CONTACT);
+    let (_, lost) = subscribe(&mut script, &call, true);
+    script.wait(seconds(1));
+    let contact = "Contact: <sip:peer@192.0.2.9:5060>\r\n";
+    script.udp(&peer.asks("UPDATE", contact, "")).unwrap();
+    let again = script.expect("SUBSCRIBE sip:peer@192.0.2.9:5060");
+    assert_eq!(again.get("Expires"), lost.get("Expires"));
+    script.answer(&again, 200, "Expires: 600\r\n", "");
+    notify(&mut script, &mut peer, "active;expires=600");
+    assert!(script.events.drain(..).any(|event| matches!(event, Event::Notified { .. })));
+    script.wait(seconds(40));
+    assert!(!script.events.iter().any(is_end));
+    texts_still_go(&mut script, &call);
+}
