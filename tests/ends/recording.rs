@@ -12,6 +12,16 @@ pub struct Window {
 }
 
 impl Window {
+    /// Reads the end of a file; `None` where that much is not there yet.
+    pub fn of_last(path: &Path, seconds: f64) -> Option<Self> {
+        let long = fs::metadata(path).ok()?.len() as f64 > 44.0 + seconds * 2.0 * 48_000.0;
+        let mut window = long.then(|| Self::last(path, 0))?;
+        let wanted = (f64::from(window.rate_hz) * seconds) as usize;
+        let start = window.samples.len().checked_sub(wanted)?;
+        window.samples.drain(..start);
+        Some(window)
+    }
+
     /// Reads the end of a file. Its header may still say that it is empty: the writer mends it when it closes.
     pub fn last(path: &Path, seconds: u32) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -48,7 +58,8 @@ impl Window {
             path.display(),
             samples.len() as f64 / f64::from(rate_hz)
         );
-        Self { samples: samples[samples.len() - wanted..].to_vec(), rate_hz }
+        let start = if wanted == 0 { 0 } else { samples.len() - wanted };
+        Self { samples: samples[start..].to_vec(), rate_hz }
     }
 
     /// The level of one frequency in dBov.

@@ -4,6 +4,7 @@ mod chat;
 mod composer;
 mod floating;
 mod frame;
+mod moderation;
 mod people;
 
 pub use chat::LIST;
@@ -14,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use engine::{
-    Command, Delivery, Levels, Line, MessageId, Participant, ParticipantId, ParticipantState,
-    Recipient, SessionKind,
+    Command, Delivery, Levels, Line, MessageId, Moderation, Participant, ParticipantId,
+    ParticipantState, Recipient, SessionKind,
 };
 use iced::widget::text_editor;
 use iced::{Color, Size};
@@ -154,10 +155,14 @@ pub enum Message {
     MessageCopied(MessageId),
     /// Show the whole of a long message, or cut it again.
     MessageOpened(usize),
+    /// Something is to be done about a person.
+    ModerationPressed(ParticipantId, Moderation),
     /// The microphone button.
     MutePressed,
     /// The notice was read.
     NoticeClosed,
+    /// What can be done about a person.
+    PersonPressed(ParticipantId),
     /// Give up or remove a person.
     RemovePressed(ParticipantId),
     /// And confirmed.
@@ -460,8 +465,10 @@ impl State {
                     self.opened.insert(place);
                 }
             }
+            Message::ModerationPressed(id, act) => return self.moderate(id, act),
             Message::MutePressed => return Action::Send(vec![Command::Mute { on: !self.muted }]),
             Message::NoticeClosed => self.notice = None,
+            Message::PersonPressed(id) => self.floating = Some(Floating::Person { id }),
             Message::RemovePressed(id) => return self.remove(id),
             Message::RemoveConfirmed(participant) => {
                 self.floating = None;

@@ -2,7 +2,7 @@
 
 use sip_core::{AnyUri, CallKey, RequestId, SubscriptionKey};
 
-use crate::{MessageId, ParticipantId, Recipient};
+use crate::{MessageId, Moderation, ParticipantId, Recipient};
 
 /// Names one request that a conference handed over in an effect; given by the conference.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -61,10 +61,22 @@ pub enum Command {
         /// How.
         state: MediaState,
     },
+    /// The host does something about a participant.
+    Moderate {
+        /// About whom.
+        participant: ParticipantId,
+        /// What.
+        act: Moderation,
+    },
     /// Our own microphone is muted or not.
     Muted {
         /// Muted.
         on: bool,
+    },
+    /// Report on `SipAct::Reinvite`: the other did not agree.
+    NotReinvited {
+        /// Which call.
+        call: CallKey,
     },
     /// Remove a participant.
     Remove {

@@ -21,7 +21,7 @@ pub enum Effect {
 }
 
 /// A change of the mix. Legs come and go with their media; this is policy only.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MixerAct {
     /// The leg is part of the conference: mix it.
     Connect {
@@ -32,6 +32,20 @@ pub enum MixerAct {
     Disconnect {
         /// Which leg.
         call: CallKey,
+    },
+    /// Nobody hears the leg, or everybody does again.
+    Mute {
+        /// Which leg.
+        call: CallKey,
+        /// Nobody.
+        on: bool,
+    },
+    /// How loud everybody hears the leg.
+    Volume {
+        /// Which leg.
+        call: CallKey,
+        /// In dB; 0 is as it comes.
+        gain_db: f32,
     },
 }
 
@@ -120,6 +134,18 @@ pub enum SipAct {
         from: NameAddr,
         /// Type and body.
         content: Content,
+    },
+    /// Offer the session anew, whole (RFC 3261 §14): with another Contact, or another direction. Where that is not agreed
+    /// to `Command::NotReinvited` reports, and the session is as it was.
+    Reinvite {
+        /// Which call.
+        call: CallKey,
+        /// User part of the Contact from now on; `None`: the user's own.
+        contact_user: Option<String>,
+        /// Whether the Contact says `;isfocus`.
+        is_focus: bool,
+        /// Neither direction, or both.
+        on_hold: bool,
     },
     /// Refuse a call.
     Reject {

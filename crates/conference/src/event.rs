@@ -41,7 +41,7 @@ pub enum ChatAbility {
 }
 
 /// One person in the roster.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Participant {
     /// Who, in this process.
     pub id: ParticipantId,
@@ -59,6 +59,10 @@ pub struct Participant {
     pub reason: String,
     /// Whether its microphone is known to be muted.
     pub muted: bool,
+    /// Whether the host has taken its voice away: nobody hears it.
+    pub muted_by_host: bool,
+    /// How loud the host lets everybody hear it, in dB; 0 is as it comes.
+    pub volume_db: f32,
     /// Whether text reaches it.
     pub chat: ChatAbility,
     /// The phone's own name for itself (User-Agent or Server), where it gave one.

@@ -4,6 +4,7 @@
 mod calls;
 mod delivery;
 mod documents;
+mod moderation;
 mod talk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,8 @@ use crate::{
     ChatAbility, ChatRate, Command, Effect, Event, MessageId, Now, Participant, ParticipantId,
     ParticipantState, SipAct, Timer, Token, name,
 };
+pub use moderation::Moderation;
+
 use delivery::{InFlight, Queued, Written};
 use documents::Subscriber;
 
@@ -62,6 +65,8 @@ struct Person {
     /// Why he left, in the words of RFC 4575 §5.7.6.
     gone_how: Option<&'static str>,
     limit: SenderLimit,
+    /// He may remove others.
+    is_moderator: bool,
     /// Lines for somebody who is still being called.
     waiting: Vec<MessageId>,
 }
@@ -172,6 +177,8 @@ impl Focus {
             state: ParticipantState::Connected,
             reason: String::new(),
             muted: false,
+            muted_by_host: false,
+            volume_db: 0.0,
             chat: ChatAbility::Yes,
             agent: None,
         };
@@ -183,6 +190,7 @@ impl Focus {
             gone_at: None,
             gone_how: None,
             limit: limit.clone(),
+            is_moderator: false,
             waiting: Vec::new(),
         };
         let mut effects = VecDeque::new();
@@ -229,7 +237,9 @@ impl Focus {
             Command::End => self.end(now),
             Command::Invite { target, name } => self.invite(target, name, now),
             Command::Media { call, state } => self.media(call, state, now),
+            Command::Moderate { participant, act } => self.moderate(participant, act, now),
             Command::Muted { on } => self.change(HOST, now, |host| host.muted = on),
+            Command::NotReinvited { call } => self.not_reinvited(call),
             Command::Remove { participant } => self.remove(participant, now),
             Command::Resend { message, recipient } => self.resend(message, &recipient, now),
             Command::Say { reference, text, to } => self.say(reference, text, to, now),
@@ -436,6 +446,8 @@ impl Focus {
             state: if dialled { ParticipantState::DialingOut } else { ParticipantState::Alerting },
             reason: String::new(),
             muted: false,
+            muted_by_host: false,
+            volume_db: 0.0,
             chat: ChatAbility::Unknown,
             agent: None,
         };
@@ -447,6 +459,7 @@ impl Focus {
             gone_at: None,
             gone_how: None,
             limit: SenderLimit::new(self.settings.chat_rate, now.monotonic),
+            is_moderator: false,
             waiting: Vec::new(),
         };
         self.people.insert(id, person);

@@ -130,6 +130,8 @@ impl Member {
             state,
             reason: String::new(),
             muted: false,
+            muted_by_host: false,
+            volume_db: 0.0,
             chat: if id == OWN { ChatAbility::Yes } else { ChatAbility::Unknown },
             agent: None,
         };
@@ -220,11 +222,17 @@ impl Member {
             }
             Command::Subscription { subscription, .. } => self.subscription = Some(subscription),
             Command::Unsendable { .. } => self.text_finished(&Outcome::Unsendable),
+            Command::NotReinvited { .. } => {
+                let text =
+                    format!("{} did not agree to that; the call is as before.", self.name_of(PEER));
+                self.tell(Event::Notice { text });
+            }
             Command::AcceptFailed { .. }
             | Command::Admit { .. }
             | Command::Dialling { .. }
             | Command::DialFailed { .. }
             | Command::Invite { .. }
+            | Command::Moderate { .. }
             | Command::Remove { .. } => {
                 let text = "Only the host of a conference can do that".to_owned();
                 self.tell(Event::Notice { text });
@@ -493,6 +501,8 @@ impl Member {
                 reason: String::new(),
                 // Whether we are muted nobody knows better than we.
                 muted: if id == OWN { own_muted } else { seen.is_muted },
+                muted_by_host: false,
+                volume_db: 0.0,
                 chat,
                 agent: self.agent.clone().filter(|_| id == PEER),
             };

@@ -6,6 +6,7 @@ mod commands;
 mod effects;
 mod events;
 mod lifetime;
+mod moderation;
 mod network;
 mod registration;
 mod transfer;
@@ -118,6 +119,8 @@ struct Actor {
     watch: StopWatch,
     /// Our re-INVITEs from another address.
     moves: BTreeMap<RequestId, CallKey>,
+    /// And those that the user wanted.
+    reoffers: BTreeMap<RequestId, CallKey>,
 }
 
 /// What the loop was woken by.
@@ -262,6 +265,7 @@ impl Actor {
             recorder: None,
             watch: StopWatch::new(Instant::now(), SystemTime::now()),
             moves: BTreeMap::new(),
+            reoffers: BTreeMap::new(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use conference::{
-    ChatAbility, ChatRate, Delivery, DeliveryState, Line, MessageId, Participant, ParticipantId,
-    ParticipantState, Recipient,
+    ChatAbility, ChatRate, Delivery, DeliveryState, Line, MessageId, Moderation, Participant,
+    ParticipantId, ParticipantState, Recipient,
 };
 pub use media::AudioKind;
 pub use sip_net::{DriverSettings, TlsIdentity, TlsSettings};
@@ -166,6 +166,12 @@ pub enum Command {
         /// "I'll call you back".
         text: Option<String>,
     },
+    /// Hold the call that we are in: nothing is sent and nothing heard, texts go on. Or go on with it. A host holds his
+    /// participants one by one, with [`Command::Moderate`].
+    Hold {
+        /// On hold.
+        on: bool,
+    },
     /// Host a conference and invite these. With nobody to invite it waits for people to dial in.
     Host {
         /// Its subject; empty: "NAME's conference".
@@ -180,6 +186,13 @@ pub enum Command {
     },
     /// Leave the session. The host's leaving ends the conference for everybody.
     Leave,
+    /// As host: silence, volume, hold of a participant, and whether he may remove others.
+    Moderate {
+        /// About whom.
+        participant: ParticipantId,
+        /// What.
+        act: Moderation,
+    },
     /// Mute or unmute our microphone.
     Mute {
         /// Muted.

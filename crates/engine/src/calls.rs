@@ -43,6 +43,11 @@ pub(crate) struct Call {
     sockets: Option<Sockets>,
     leg: Option<LegId>,
     in_mix: bool,
+    muted: bool,
+    gain_db: f32,
+    /// We hold the call, and whether we did before the offer that is out.
+    on_hold: bool,
+    before_hold: bool,
     digits: Option<DigitWay>,
     /// The user was told that it wanted an emergency service called.
     pub(crate) warned: bool,
@@ -70,6 +75,10 @@ impl Calls {
             sockets: None,
             leg: None,
             in_mix: false,
+            muted: false,
+            gain_db: 0.0,
+            on_hold: false,
+            before_hold: false,
             digits: None,
             warned: false,
         };
@@ -130,6 +139,24 @@ impl Calls {
             sound.connect(leg, connected);
         }
     }
+
+    /// Its voice is taken away, or given back.
+    pub(crate) fn mute(&mut self, id: CallKey, on: bool, sound: Option<&mut Sound>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.muted = on;
+        if let (Some(leg), Some(sound)) = (call.leg, sound) {
+            sound.mute_leg(leg, on);
+        }
+    }
+
+    /// It is louder or softer for everybody.
+    pub(crate) fn set_volume(&mut self, id: CallKey, gain_db: f32, sound: Option<&mut Sound>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.gain_db = gain_db;
+        if let (Some(leg), Some(sound)) = (call.leg, sound) {
+            sound.set_volume(leg, gain_db);
+        }
+    }
 }
 
 /// Sockets on that address, and an offer made of them: for a call we make.
@@ -185,6 +212,23 @@ impl Call {
         }
         let (content, agreed) = negotiator.answer(offer)?;
         Ok((content, Some(agreed)))
+    }
+
+    /// The session offered anew: with neither direction, or with both.
+    pub(crate) fn offer_again(&mut self, on_hold: bool) -> Option<Content> {
+        let negotiator = self.negotiator.as_mut()?;
+        negotiator.set_direction(if on_hold { Direction::Inactive } else { Direction::SendRecv });
+        self.before_hold = std::mem::replace(&mut self.on_hold, on_hold);
+        Some(negotiator.offer())
+    }
+
+    /// That offer came to nothing.
+    pub(crate) fn not_offered(&mut self) {
+        self.on_hold = self.before_hold;
+        let direction = if self.on_hold { Direction::Inactive } else { Direction::SendRecv };
+        if let Some(negotiator) = &mut self.negotiator {
+            negotiator.set_direction(direction);
+        }
     }
 
     /// Our address towards the peer is another one: sockets on it, and an offer that says so. They take the place of the
@@ -244,6 +288,8 @@ impl Call {
         };
         let leg = sound.add_leg(config);
         self.leg = Some(leg);
+        sound.mute_leg(leg, self.muted);
+        sound.set_volume(leg, self.gain_db);
         if self.in_mix {
             sound.connect(leg, true);
         }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    AccountState, Command, DeliveryState, Event, Levels, Participant, ParticipantId,
+    AccountState, Command, DeliveryState, Event, Levels, Moderation, Participant, ParticipantId,
     ParticipantState, Password, Recipient, ReferId, TransferTo,
 };
 
@@ -118,6 +118,7 @@ fn participant_value(participant: &Participant) -> Value {
     json!({
         "event": "participant", "id": participant.id.0, "entity": participant.entity,
         "name": participant.name, "state": state, "reason": participant.reason,
+        "muted": participant.muted || participant.muted_by_host,
     })
 }
 
@@ -201,6 +202,7 @@ pub fn parse(line: &str) -> Result<Wish, String> {
 }
 
 fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
+    let on = || raw.need("on", "on: true or false");
     let command = match raw.command.as_str() {
         "say" => Command::Say {
             reference: reference.to_owned(),
@@ -225,11 +227,26 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
         "password" => {
             Command::Password { text: Password::new(raw.need::<String>("text", "a text")?) }
         }
-        "mute" => Command::Mute { on: raw.need("on", "on: true or false")? },
+        "hold" => moderation(raw, Moderation::Hold(on()?), Command::Hold { on: on()? })?,
+        "moderator" => Command::Moderate {
+            participant: ParticipantId(raw.need("id", "an id")?),
+            act: Moderation::Moderator(on()?),
+        },
+        "mute" => moderation(raw, Moderation::Mute(on()?), Command::Mute { on: on()? })?,
+        "volume" => Command::Moderate {
+            participant: ParticipantId(raw.need("id", "an id")?),
+            act: Moderation::Volume { gain_db: raw.need("db", "a volume in dB")? },
+        },
         "end" => return Ok(Wish::End),
         other => return Err(format!("There is no command {other:?}")),
     };
     Ok(Wish::Command(command))
+}
+
+/// Of the participant with this `id`, or where none is given of ourselves.
+fn moderation(raw: &Raw, act: Moderation, own: Command) -> Result<Command, String> {
+    let id = raw.may_have("id", "an id")?;
+    Ok(id.map_or(own, |id| Command::Moderate { participant: ParticipantId(id), act }))
 }
 
 /// What is said about a line, with the line's reference in front.

@@ -166,7 +166,11 @@ pub(crate) fn no_session() -> String {
 }
 
 pub(crate) fn only_host() -> String {
-    "Only the host of a conference can invite or remove people.".to_owned()
+    "Only the host of a conference can do that to others.".to_owned()
+}
+
+pub(crate) fn hold_whom() -> String {
+    "Choose who is to be put on hold.".to_owned()
 }
 
 pub(crate) fn no_conference() -> String {

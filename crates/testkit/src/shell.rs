@@ -323,6 +323,13 @@ impl Shell {
                     None => Command::Unsendable { token },
                 }];
             }
+            SipAct::Reinvite { call, contact_user, is_focus, on_hold } => {
+                let own = self.contacts.get(&call).cloned();
+                let contact = contact_user.map(|user| Contact::new(user, is_focus)).or(own);
+                self.contacts.extend(contact.map(|contact| (call, contact)));
+                let hold = if on_hold { Direction::Inactive } else { Direction::SendRecv };
+                self.reinvite(call, hold);
+            }
             SipAct::Reject { call, failure } => self.reject(call, failure),
             SipAct::RejectSubscribe { subscribe, failure } => {
                 if let Some(subscribe) = self.subscribes.remove(&subscribe) {

@@ -33,6 +33,11 @@ pub(super) enum Floating {
         /// Its address.
         url: String,
     },
+    /// What can be done about a person.
+    Person {
+        /// About whom.
+        id: ParticipantId,
+    },
     /// Remove this person?
     Removing {
         /// Whom.
@@ -58,6 +63,7 @@ impl State {
             Floating::Invite { typed } => self.invite_card(tokens, typed),
             Floating::Leaving => self.leave_card(tokens),
             Floating::Link { url } => link_card(tokens, url),
+            Floating::Person { id } => self.person_card(tokens, *id),
             Floating::Removing { id } => self.remove_card(tokens, *id),
             Floating::Target => self.target_menu(tokens),
         };

@@ -64,6 +64,7 @@ impl State {
     pub(super) fn speaks(&self, person: &Participant) -> bool {
         person.state == ParticipantState::Connected
             && !person.muted
+            && !person.muted_by_host
             && self.spoke.get(&person.id).is_some_and(|at| at.elapsed() < SPEAKS_ON)
     }
 
@@ -140,7 +141,7 @@ impl State {
         if !here {
             return None;
         }
-        if person.muted || (person.is_self && self.muted) {
+        if person.muted || person.muted_by_host || (person.is_self && self.muted) {
             let ink = if person.is_self { tokens.err } else { tokens.muted };
             return Some(Icon::MicOff.view(18.0, ink).into());
         }
@@ -165,6 +166,12 @@ impl State {
                 (Icon::Close, "Remove", Message::RemovePressed(person.id))
             }
         };
-        Some(action(tokens, Kind::Normal, Some(icon), words, Some(message)).into())
+        let act = action(tokens, Kind::Normal, Some(icon), words, Some(message));
+        if !super::moderation::has_card(person) {
+            return Some(act.into());
+        }
+        let more = Message::PersonPressed(person.id);
+        let more = icon_action(tokens, Icon::ChevronDown, "More about this person", more);
+        Some(row![more, act].spacing(4).into())
     }
 }

@@ -12,6 +12,8 @@ fn person(id: u32, name: &str, state: ParticipantState) -> Participant {
         state,
         reason: String::new(),
         muted: false,
+        muted_by_host: false,
+        volume_db: 0.0,
         chat: engine::ChatAbility::Yes,
         agent: None,
     }

@@ -39,6 +39,8 @@ fn session(window: &mut Window, kind: SessionKind, others: u32) {
             state: ParticipantState::Connected,
             reason: String::new(),
             muted: false,
+            muted_by_host: false,
+            volume_db: 0.0,
             chat: engine::ChatAbility::Yes,
             agent: None,
         };

@@ -208,7 +208,7 @@ impl Focus {
         if let Some(person) = self.people.get_mut(&person) {
             person.joined = Some(now.utc);
         }
-        self.effects.push_back(Effect::Mixer(MixerAct::Connect { call }));
+        self.mix(call);
         self.change(person, now, |shown| {
             shown.state = ParticipantState::Connected;
             shown.reason.clear();

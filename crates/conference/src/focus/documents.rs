@@ -160,7 +160,7 @@ impl Focus {
                 joining,
                 joined: person.joined,
                 gone_how: person.gone_how.filter(|_| person.gone_at.is_some()),
-                is_muted: shown.muted,
+                is_muted: shown.muted || shown.muted_by_host,
                 is_held: shown.state == ParticipantState::OnHold,
                 takes_text: shown.chat != crate::ChatAbility::No,
             }

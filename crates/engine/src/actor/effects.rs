@@ -24,6 +24,12 @@ impl Actor {
                 Effect::Mixer(MixerAct::Disconnect { call }) => {
                     self.calls.connect(call, false, self.sound.as_mut());
                 }
+                Effect::Mixer(MixerAct::Mute { call, on }) => {
+                    self.calls.mute(call, on, self.sound.as_mut());
+                }
+                Effect::Mixer(MixerAct::Volume { call, gain_db }) => {
+                    self.calls.set_volume(call, gain_db, self.sound.as_mut());
+                }
                 Effect::Sip(act) => self.act(act),
             }
             self.flush();
@@ -138,6 +144,11 @@ impl Actor {
                 let message = PagerMessage { target, way, from, to, content };
                 let request = self.endpoint.pager_message(message, now);
                 self.report(ToSession::Sent { token, request });
+            }
+            SipAct::Reinvite { call, contact_user, is_focus, on_hold } => {
+                let own = self.own_contact();
+                let contact = contact_user.map_or(own, |user| Contact::new(user, is_focus));
+                self.offer_again(call, contact, on_hold);
             }
             // Who rings at our own address is the user's to answer, whatever becomes of the conference.
             SipAct::Reject { call, .. } if self.rings_here(call) => {}

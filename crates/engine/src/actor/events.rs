@@ -52,6 +52,7 @@ impl Actor {
             }
             SipEvent::Completed { request, outcome, .. } => {
                 if !self.call_moved(request, &outcome)
+                    && !self.offered_again(request, &outcome)
                     && !self.transfer_answered(request, &outcome)
                     && let Some(name) = self.replies.remove(&request)
                 {

@@ -25,6 +25,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) connected: AtomicBool,
+    /// Nobody hears it, whatever it says.
+    pub(super) muted: AtomicBool,
+    /// What everybody hears of it, as a factor.
+    pub(super) gain: AtomicU32,
     pub(super) level: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
@@ -41,6 +45,8 @@ impl Shared {
     pub(super) fn new() -> Self {
         Self {
             connected: AtomicBool::new(false),
+            muted: AtomicBool::new(false),
+            gain: AtomicU32::new(1f32.to_bits()),
             level: AtomicU32::new(SILENCE_DBOV.to_bits()),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -155,6 +161,8 @@ pub(super) struct Leg {
     reception: Reception,
     meter: Meter,
     voice: Voice,
+    /// The gain at the end of the last 20 ms.
+    gain: f32,
     sender: Sender,
     ear: Ear,
     sent_since_report: bool,
@@ -206,6 +214,7 @@ impl Leg {
             reception: Reception::default(),
             meter: Meter::new(),
             voice: Voice::new(),
+            gain: 1.0,
             sender: Sender::new(rng),
             ear: Ear::new(encoder, parameters.opus),
             sent_since_report: false,
@@ -241,6 +250,11 @@ impl Leg {
 
     pub(super) fn is_connected(&self) -> bool {
         self.shared.connected.load(Relaxed)
+    }
+
+    /// Whether the host has taken its voice away.
+    pub(super) fn is_muted(&self) -> bool {
+        self.shared.muted.load(Relaxed)
     }
 
     /// Takes what waits on the RTP socket; returns how many datagrams that were.
@@ -328,8 +342,12 @@ impl Leg {
             self.voice.silence();
             SILENCE_DBOV
         } else {
-            self.speak(&frame, length)
+            let level = self.speak(&frame, length);
+            let gain = f32::from_bits(self.shared.gain.load(Relaxed));
+            self.voice.scale(std::mem::replace(&mut self.gain, gain), gain);
+            level
         };
+        let level = if self.is_muted() { SILENCE_DBOV } else { level };
         self.shared.level.store(self.meter.push(level).to_bits(), Relaxed);
     }
 
@@ -340,7 +358,7 @@ impl Leg {
 
     /// Adds what this leg says to the mix, where it is admitted.
     pub(super) fn speak_into(&mut self, mixer: &mut Mixer, admitted: bool) {
-        self.voice.admit(admitted);
+        self.voice.admit(admitted && !self.is_muted());
         mixer.add(&self.voice);
     }
 

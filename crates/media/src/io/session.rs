@@ -286,6 +286,21 @@ impl Session {
         }
     }
 
+    /// Takes a leg's voice away from everybody, or gives it back. It hears the others all along.
+    pub fn mute_leg(&mut self, leg: LegId, muted: bool) {
+        if let Some(entry) = self.legs.get(&leg) {
+            entry.shared.muted.store(muted, Relaxed);
+        }
+    }
+
+    /// How loud everybody hears a leg, in dB; 0 is as it comes.
+    pub fn set_volume(&mut self, leg: LegId, gain_db: f32) {
+        if let Some(entry) = self.legs.get(&leg) {
+            let gain = 10f32.powf(gain_db / 20.0);
+            entry.shared.gain.store(gain.to_bits(), Relaxed);
+        }
+    }
+
     /// Whether the local user is heard.
     pub fn set_muted(&mut self, muted: bool) {
         self.common.muted.store(muted, Relaxed);

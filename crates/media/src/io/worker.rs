@@ -212,7 +212,9 @@ impl Worker {
         self.stage.begin();
         for (place, leg) in self.legs.iter_mut().enumerate() {
             leg.listen(self.tick);
-            self.stage.offer(place, leg.voice());
+            if !leg.is_muted() {
+                self.stage.offer(place, leg.voice());
+            }
         }
         let crowded = connected > MOST_VOICES;
         for (place, leg) in self.legs.iter_mut().enumerate() {

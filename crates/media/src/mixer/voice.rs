@@ -88,6 +88,19 @@ impl Voice {
         self.added = wanted;
     }
 
+    /// Makes what was set louder or softer for everybody, from `before` to `gain` within these 20 ms: a step would click.
+    /// Both are factors, 1 leaves it as it is; what grows beyond full scale saturates.
+    pub fn scale(&mut self, before: f32, gain: f32) {
+        if before == 1.0 && gain == 1.0 {
+            return;
+        }
+        let step = (gain - before) / self.length.max(1) as f32;
+        for (index, sample) in self.samples[..self.length].iter_mut().enumerate() {
+            let factor = before + step * (index + 1) as f32;
+            *sample = (f32::from(*sample) * factor).clamp(-32_768.0, 32_767.0) as i16;
+        }
+    }
+
     /// Whether it is part of the mix.
     pub fn adds(&self) -> bool {
         self.adds
@@ -230,6 +243,21 @@ mod tests {
         voice.set(&[3_000; FRAME_8K]);
         voice.admit(false);
         assert!(!voice.adds());
+    }
+
+    #[test]
+    fn another_volume_comes_without_a_step_and_saturates() {
+        let mut voice = Voice::new();
+        voice.set(&[8_000; FRAME_8K]);
+        voice.scale(1.0, 0.5);
+        assert!((7_900..8_000).contains(&voice.samples[0]), "{}", voice.samples[0]);
+        assert_eq!(voice.samples[FRAME_8K - 1], 4_000);
+        voice.set(&[-8_000; FRAME_8K]);
+        voice.scale(8.0, 8.0);
+        assert_eq!((voice.samples[0], voice.samples[FRAME_8K - 1]), (-32_768, -32_768));
+        voice.set(&[-8_000; FRAME_8K]);
+        voice.scale(1.0, 1.0);
+        assert_eq!(voice.samples[7], -8_000);
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! What the host can do about one person: a card with all of it.
+
+use engine::{Command, Moderation, Participant, ParticipantId, ParticipantState};
+use iced::widget::{Column, row};
+use iced::{Alignment, Element};
+
+use super::{Action, Message, State};
+use crate::icon::Icon;
+use crate::theme::{Kind, Tokens};
+use crate::ui::{action, label, middle};
+
+/// One press of louder or softer.
+const STEP_DB: f32 = 3.0;
+
+impl State {
+    pub(super) fn person_card<'a>(
+        &'a self,
+        tokens: Tokens,
+        id: ParticipantId,
+    ) -> Element<'a, Message> {
+        let Some(person) = self.people.iter().find(|person| person.id == id) else {
+            return label("This person is not here any more.", 15.0, tokens.text).into();
+        };
+        let press = |icon: Icon, words: &'static str, act: Moderation| {
+            let message = Message::ModerationPressed(id, act);
+            action(tokens, Kind::Normal, Some(icon), words, Some(message))
+        };
+        let held = person.state == ParticipantState::OnHold;
+        let mute = if person.muted_by_host {
+            press(Icon::Mic, "Unmute for everybody", Moderation::Mute(false))
+        } else {
+            press(Icon::MicOff, "Mute for everybody", Moderation::Mute(true))
+        };
+        let hold = if held { "Take off hold" } else { "Put on hold" };
+        let volume = |by: f32| Moderation::Volume { gain_db: person.volume_db + by };
+        let loudness = row![
+            press(Icon::ArrowDown, "Softer", volume(-STEP_DB)),
+            label(format!("{:+.0} dB", person.volume_db), 13.0, tokens.muted),
+            press(Icon::Speaker, "Louder", volume(STEP_DB))
+        ]
+        .spacing(8)
+        .align_y(Alignment::Center);
+        let remove = Some(Message::RemovePressed(id));
+        Column::new()
+            .push(label(middle(&person.name, 32), 18.0, tokens.text))
+            .push(label(middle(&person.entity, 48), 13.0, tokens.muted))
+            .push(mute)
+            .push(press(Icon::Clock, hold, Moderation::Hold(!held)))
+            .push(loudness)
+            .push(action(tokens, Kind::Danger, Some(Icon::Leave), "Remove", remove))
+            .spacing(8)
+            .padding(16)
+            .width(360)
+            .into()
+    }
+
+    /// The card stays: the next press may belong to the same person.
+    pub(super) fn moderate(&mut self, participant: ParticipantId, act: Moderation) -> Action {
+        Action::Send(vec![Command::Moderate { participant, act }])
+    }
+}
+
+/// Whether there is anything to be done about somebody.
+pub(super) fn has_card(person: &Participant) -> bool {
+    !person.is_self
+        && matches!(person.state, ParticipantState::Connected | ParticipantState::OnHold)
+}
