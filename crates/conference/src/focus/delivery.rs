@@ -296,9 +296,6 @@ impl Focus {
 
     /// Splits what is unsent of a text for its leg; false where it has too many parts.
     fn form(&mut self, call: CallKey, queued: &mut Queued) -> bool {
-        let names: Vec<String> =
-            self.people.values().map(|person| person.shown.name.clone()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let own = self.settings.conference.to_string().len();
         let Some(leg) = self.legs.get(&call) else { return false };
         let written = &queued.written;
@@ -309,10 +306,11 @@ impl Focus {
         };
         let name = written.author.as_ref().map_or(0, |name| name.len() + name.matches('"').count());
         let limit = leg.room(name + self.settings.subject.len() + 8, own);
-        let names = (!leg.quirks.knows_authors).then_some(names.as_slice());
+        let names = || self.people.values().map(|person| person.shown.name.as_str()).collect();
+        let names: Option<Vec<&str>> = (!leg.quirks.knows_authors).then(names);
         let sent = queued.next;
         let from = queued.parts.get(sent).map_or(0, |part| part.start);
-        let new = parts::split(author, &written.text, names, limit, (from, sent));
+        let new = parts::split(author, &written.text, names.as_deref(), limit, (from, sent));
         queued.parts.truncate(sent);
         queued.parts.extend(new);
         queued.parts.len() <= parts::MAX_PARTS || leg.quirks.knows_authors
