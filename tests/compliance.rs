@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 const REQUIRED: &[(&str, u32, u32)] = &[
     ("AU", 1, 8),
     ("EV", 1, 13),
+    ("FO", 5, 5),
+    ("FO", 7, 8),
+    ("FO", 13, 13),
     ("MS", 1, 4),
     ("MS", 6, 15),
     ("MS", 26, 26),

@@ -69,6 +69,7 @@ fn events_and_commands_are_those_of_the_contract() {
     phone.press('5');
     let phones = alice.expect("participant", SOON, |event| event["name"] == "Watcher");
     alice.expect("digit", SOON, |event| event["id"] == phones["id"] && event["digit"] == "5");
+    in_and_out_of_the_lobby(&mut alice, &conference);
     for command in commands.keys().filter(|name| *name != "end") {
         alice.command(&json!({"command": command, "ref": format!("bare {command}")}));
         let answer = alice.expect("notice", SOON, |event| {
@@ -98,6 +99,17 @@ fn events_and_commands_are_those_of_the_contract() {
             assert!(row.contains(&format!("`{field}`")), "{field} of {event} is not documented");
         }
     }
+}
+
+/// Somebody waits before the conference and is sent away.
+fn in_and_out_of_the_lobby(host: &mut Cli, conference: &str) {
+    host.command(&json!({"command": "lobby", "on": true}));
+    host.expect("conference", SOON, |event| event["lobby"] == true);
+    let mut dave = start("Dave", &["join", conference]);
+    let waits = host.expect("lobby", SOON, |event| event["state"] == "waiting");
+    host.command(&json!({"command": "refuse", "id": waits["id"]}));
+    host.expect("lobby", SOON, |event| event["state"] == "refused");
+    assert_eq!(dave.wait(SOON).expect("Dave ends").code(), Some(1));
 }
 
 /// A registrar that takes everybody; what somebody with an account there prints of it until he ends.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod composer;
+mod doors;
 mod floating;
 mod frame;
 mod moderation;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use engine::{
     Command, Delivery, Levels, Line, MessageId, Moderation, Participant, ParticipantId,
-    ParticipantState, Recipient, SessionKind,
+    ParticipantState, Recipient, SessionKind, Standing, Waiting, WaitingState,
 };
 use iced::widget::text_editor;
 use iced::{Color, Size};
@@ -83,6 +84,10 @@ pub struct State {
     started: Instant,
     lasted: Option<Duration>,
     people: Vec<Participant>,
+    /// Who waits to be let in.
+    lobby: Vec<Waiting>,
+    locked: bool,
+    has_lobby: bool,
     /// Names outlive their people: lines and deliveries still speak of them.
     names: BTreeMap<String, String>,
     colors: BTreeMap<String, usize>,
@@ -119,6 +124,8 @@ pub struct State {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Message {
+    /// Let in who waits.
+    AdmitPressed(ParticipantId),
     /// Back to the list of calls.
     BackPressed,
     /// The chat was shown or hidden.
@@ -127,6 +134,8 @@ pub enum Message {
     ConferenceCopied,
     /// Who got a line.
     DeliveriesPressed(MessageId),
+    /// Who may come in.
+    DoorsPressed,
     /// The composer's text is to be copied; the conference is over.
     DraftCopied,
     /// The composer changed.
@@ -157,12 +166,18 @@ pub enum Message {
     MessageOpened(usize),
     /// Something is to be done about a person.
     ModerationPressed(ParticipantId, Moderation),
+    /// The lobby is opened or closed.
+    LobbyPressed,
+    /// The conference is locked or unlocked.
+    LockPressed,
     /// The microphone button.
     MutePressed,
     /// The notice was read.
     NoticeClosed,
     /// What can be done about a person.
     PersonPressed(ParticipantId),
+    /// Send away who waits.
+    RefusePressed(ParticipantId),
     /// Give up or remove a person.
     RemovePressed(ParticipantId),
     /// And confirmed.
@@ -218,6 +233,9 @@ impl State {
             started: Instant::now(),
             lasted: None,
             people: Vec::new(),
+            lobby: Vec::new(),
+            locked: false,
+            has_lobby: false,
             names: BTreeMap::new(),
             colors: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -343,6 +361,20 @@ impl State {
         }
     }
 
+    /// How the hosted conference stands.
+    pub fn standing(&mut self, standing: &Standing) {
+        (self.locked, self.has_lobby) = (standing.locked, standing.lobby);
+    }
+
+    /// Somebody waits to be let in, or does so no more.
+    pub fn waits(&mut self, waiting: Waiting) {
+        self.lobby.retain(|known| known.id != waiting.id);
+        match waiting.state {
+            WaitingState::Waiting => self.lobby.push(waiting),
+            WaitingState::Admitted | WaitingState::Left | WaitingState::Refused => {}
+        }
+    }
+
     /// A word from the engine.
     pub fn notice(&mut self, text: String) {
         self.notice = Some(text);
@@ -359,6 +391,7 @@ impl State {
         self.levels.clear();
         self.spoke.clear();
         self.floating = None;
+        self.lobby.clear();
         self.ended = Some(reason);
     }
 
@@ -420,6 +453,9 @@ impl State {
     /// Handles one message.
     pub fn update(&mut self, message: Message) -> Action {
         match message {
+            Message::AdmitPressed(waiting) => {
+                return Action::Send(vec![Command::Admit { waiting }]);
+            }
             Message::BackPressed => return Action::Back,
             Message::ChatToggled => {
                 self.shows_chat = !self.shows_chat;
@@ -431,6 +467,7 @@ impl State {
                 return Action::Copy(self.conference.clone());
             }
             Message::DeliveriesPressed(id) => self.floating = Some(Floating::Deliveries { id }),
+            Message::DoorsPressed => self.floating = Some(Floating::Doors),
             Message::DraftCopied => return self.copy_text(self.draft_text(), 0),
             Message::DraftEdited(edit) if self.ended.is_none() || !edit.is_edit() => {
                 self.draft.perform(edit);
@@ -469,6 +506,13 @@ impl State {
             Message::MutePressed => return Action::Send(vec![Command::Mute { on: !self.muted }]),
             Message::NoticeClosed => self.notice = None,
             Message::PersonPressed(id) => self.floating = Some(Floating::Person { id }),
+            Message::LobbyPressed => {
+                return Action::Send(vec![Command::Lobby { on: !self.has_lobby }]);
+            }
+            Message::LockPressed => return Action::Send(vec![Command::Lock { on: !self.locked }]),
+            Message::RefusePressed(waiting) => {
+                return Action::Send(vec![Command::Refuse { waiting }]);
+            }
             Message::RemovePressed(id) => return self.remove(id),
             Message::RemoveConfirmed(participant) => {
                 self.floating = None;

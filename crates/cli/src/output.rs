@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::json::{Wish, Writer, level_lines, notice_line};
 use engine::{
     AccountState, Command, DeliveryState, Event, Levels, ParticipantState, Recipient, SessionKind,
+    WaitingState,
 };
 
 /// A reader that is so many lines behind gets no levels: they would be old when he read them.
@@ -123,6 +124,13 @@ fn words(event: &Event) -> Option<String> {
             let late = if line.expired { " (came too late)" } else { "" };
             format!("{}{only}{doubt}{late}: {}", line.name, line.text)
         }
+        Event::Lobby(waiting) => match waiting.state {
+            WaitingState::Waiting => format!("[{} waits in the lobby]", waiting.name),
+            WaitingState::Left => format!("[{} waits no more]", waiting.name),
+            WaitingState::Refused => format!("[{} was not let in]", waiting.name),
+            // That he is here is told next.
+            WaitingState::Admitted => return None,
+        },
         Event::Participant(participant) if !participant.is_self => {
             let state = match participant.state {
                 ParticipantState::DialingOut => "is being called",
@@ -154,6 +162,7 @@ fn words(event: &Event) -> Option<String> {
         },
         Event::Accepted { .. }
         | Event::Audio { .. }
+        | Event::Conference(_)
         | Event::Delivery(_)
         | Event::Digit { .. }
         | Event::History(_)

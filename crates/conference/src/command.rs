@@ -54,6 +54,21 @@ pub enum Command {
         /// The name, where the user knows one.
         name: Option<String>,
     },
+    /// Let somebody in who waits in the lobby.
+    LetIn {
+        /// Whom.
+        waiting: ParticipantId,
+    },
+    /// From now on who calls the conference waits until the host lets him in; or not, and who waits comes in.
+    Lobby {
+        /// Open.
+        on: bool,
+    },
+    /// From now on nobody comes in by himself; or again.
+    Lock {
+        /// Locked.
+        on: bool,
+    },
     /// A leg's media changed.
     Media {
         /// Which leg.
@@ -77,6 +92,11 @@ pub enum Command {
     NotReinvited {
         /// Which call.
         call: CallKey,
+    },
+    /// Send somebody away who waits in the lobby.
+    Refuse {
+        /// Whom.
+        waiting: ParticipantId,
     },
     /// Remove a participant.
     Remove {

@@ -147,6 +147,13 @@ pub enum SipAct {
         /// Neither direction, or both.
         on_hold: bool,
     },
+    /// What OPTIONS to that user is told from now on: 200, or the failure that a call would get (RFC 3261 §11.2).
+    Present {
+        /// The user part.
+        user: String,
+        /// The failure.
+        refusal: Option<Failure>,
+    },
     /// Refuse a call.
     Reject {
         /// Which call.
@@ -174,6 +181,10 @@ pub enum SipAct {
     Ring {
         /// Which call.
         call: CallKey,
+        /// User part of the Contact.
+        contact_user: String,
+        /// Whether the Contact says `;isfocus`.
+        is_focus: bool,
     },
     /// SUBSCRIBE to the conference package of the focus at the other end; outside of the dialog, with Target-Dialog;
     /// `in_dialog`: inside it.

@@ -69,6 +69,47 @@ pub struct Participant {
     pub agent: Option<String>,
 }
 
+/// How a hosted conference stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Standing {
+    /// What it is about.
+    pub subject: String,
+    /// Whether nobody comes in by himself (RFC 4575 §5.5.3).
+    pub locked: bool,
+    /// Whether who comes waits for the host.
+    pub lobby: bool,
+    /// How many are in it, the host among them.
+    pub connected: usize,
+    /// How many wait in the lobby.
+    pub waiting: usize,
+}
+
+/// Somebody who called the conference and is not in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Waiting {
+    /// Who; once he is let in he is the participant of the same number.
+    pub id: ParticipantId,
+    /// The address that he gave; nothing proves it.
+    pub entity: String,
+    /// The name that he gave.
+    pub name: String,
+    /// Whether he still waits.
+    pub state: WaitingState,
+}
+
+/// What became of somebody who waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WaitingState {
+    /// He was let in.
+    Admitted,
+    /// He hung up, or waited too long.
+    Left,
+    /// He was sent away.
+    Refused,
+    /// He waits.
+    Waiting,
+}
+
 /// To whom a line went or goes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Recipient {
@@ -151,6 +192,8 @@ pub enum Event {
         /// Its number, where there is one.
         seq: Option<u64>,
     },
+    /// The conference that we host stands otherwise than before.
+    Conference(Standing),
     /// A line's delivery to one recipient changed.
     Delivery(Delivery),
     /// The conference is over for us.
@@ -160,6 +203,8 @@ pub enum Event {
     },
     /// A line, received or our own.
     Line(Line),
+    /// Somebody waits to be let in, or does so no more.
+    Lobby(Waiting),
     /// Something a person should know, in words.
     Notice {
         /// What.

@@ -4,6 +4,7 @@
 mod calls;
 mod delivery;
 mod documents;
+mod door;
 mod moderation;
 mod talk;
 
@@ -23,12 +24,13 @@ use crate::chat::whole::Joiner;
 use crate::tie::{LegAddress, tie_proven, tie_through};
 use crate::{
     ChatAbility, ChatRate, Command, Effect, Event, MessageId, Now, Participant, ParticipantId,
-    ParticipantState, SipAct, Timer, Token, name,
+    ParticipantState, SipAct, Timer, Token, WaitingState, name,
 };
 pub use moderation::Moderation;
 
 use delivery::{InFlight, Queued, Written};
 use documents::Subscriber;
+use door::Door;
 
 /// Somebody who left is shown this long.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
@@ -69,6 +71,13 @@ struct Person {
     is_moderator: bool,
     /// Lines for somebody who is still being called.
     waiting: Vec<MessageId>,
+}
+
+impl Person {
+    /// Whether he is in the conference.
+    fn is_here(&self) -> bool {
+        matches!(self.shown.state, ParticipantState::Connected | ParticipantState::OnHold)
+    }
 }
 
 /// The call to a person.
@@ -132,6 +141,7 @@ pub struct Focus {
     people: BTreeMap<ParticipantId, Person>,
     legs: BTreeMap<CallKey, Leg>,
     callers: BTreeMap<CallKey, Caller>,
+    door: Door,
     next_person: u32,
     next_token: u64,
     next_line: u64,
@@ -204,6 +214,7 @@ impl Focus {
             people: BTreeMap::from([(HOST, host)]),
             legs: BTreeMap::new(),
             callers: BTreeMap::new(),
+            door: Door::default(),
             next_person: HOST.0,
             next_token: 0,
             next_line: 0,
@@ -236,10 +247,14 @@ impl Focus {
             }
             Command::End => self.end(now),
             Command::Invite { target, name } => self.invite(target, name, now),
+            Command::LetIn { waiting } => self.let_in(waiting, now),
+            Command::Lobby { on } => self.set_lobby(on, now),
+            Command::Lock { on } => self.lock(on, now),
             Command::Media { call, state } => self.media(call, state, now),
             Command::Moderate { participant, act } => self.moderate(participant, act, now),
             Command::Muted { on } => self.change(HOST, now, |host| host.muted = on),
             Command::NotReinvited { call } => self.not_reinvited(call),
+            Command::Refuse { waiting } => self.refuse(waiting),
             Command::Remove { participant } => self.remove(participant, now),
             Command::Resend { message, recipient } => self.resend(message, &recipient, now),
             Command::Say { reference, text, to } => self.say(reference, text, to, now),
@@ -270,6 +285,7 @@ impl Focus {
             }
             SipEvent::Cancelled { call, .. } => {
                 self.callers.remove(call);
+                self.leaves_lobby(*call, WaitingState::Left);
                 self.call_over(*call, String::new(), Some("departed"), now);
             }
             SipEvent::Completed { request, outcome, .. } => {
@@ -432,6 +448,20 @@ impl Focus {
     ) -> ParticipantId {
         self.next_person += 1;
         let id = ParticipantId(self.next_person);
+        self.add_person_as(id, address, entity, wished, dialled, now);
+        id
+    }
+
+    /// The same for somebody who has his number already.
+    fn add_person_as(
+        &mut self,
+        id: ParticipantId,
+        address: &NameAddr,
+        entity: String,
+        wished: Option<String>,
+        dialled: bool,
+        now: Now,
+    ) {
         let wished = wished.map(|name| name::clean(&name)).filter(|name| !name.is_empty());
         let wished = wished.unwrap_or_else(|| name::of_address(address));
         let host = self.people.get(&HOST).map(|host| host.shown.name.clone()).unwrap_or_default();
@@ -463,7 +493,6 @@ impl Focus {
             waiting: Vec::new(),
         };
         self.people.insert(id, person);
-        id
     }
 
     /// An entity nobody else has: the second leg of an address gets a number as parameter.

@@ -25,7 +25,7 @@ pub use command::{Command, MediaState, Token};
 pub use effect::{Effect, MixerAct, SipAct};
 pub use event::{
     ChatAbility, ChatRate, Delivery, DeliveryState, Event, Line, MessageId, Participant,
-    ParticipantId, ParticipantState, Recipient,
+    ParticipantId, ParticipantState, Recipient, Standing, Waiting, WaitingState,
 };
 pub use focus::{Focus, FocusSettings, Moderation};
 pub use member::{Member, MemberSettings};

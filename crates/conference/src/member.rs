@@ -233,6 +233,10 @@ impl Member {
             | Command::DialFailed { .. }
             | Command::Invite { .. }
             | Command::Moderate { .. }
+            | Command::LetIn { .. }
+            | Command::Lobby { .. }
+            | Command::Lock { .. }
+            | Command::Refuse { .. }
             | Command::Remove { .. } => {
                 let text = "Only the host of a conference can do that".to_owned();
                 self.tell(Event::Notice { text });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use conference::{
     ChatAbility, ChatRate, Delivery, DeliveryState, Line, MessageId, Moderation, Participant,
-    ParticipantId, ParticipantState, Recipient,
+    ParticipantId, ParticipantState, Recipient, Standing, Waiting, WaitingState,
 };
 pub use media::AudioKind;
 pub use sip_net::{DriverSettings, TlsIdentity, TlsSettings};
@@ -139,6 +139,11 @@ pub enum Command {
         /// Which.
         refer: ReferId,
     },
+    /// Let somebody in who waits in the lobby.
+    Admit {
+        /// Whom, as in [`Event::Lobby`].
+        waiting: ParticipantId,
+    },
     /// Answer a ringing call: it becomes the session. A running session ends first.
     Answer {
         /// Which.
@@ -193,6 +198,16 @@ pub enum Command {
         /// What.
         act: Moderation,
     },
+    /// From now on who calls the hosted conference waits until he is let in; or not, and who waits comes in.
+    Lobby {
+        /// Open.
+        on: bool,
+    },
+    /// From now on nobody comes into the hosted conference by himself; or again.
+    Lock {
+        /// Locked.
+        on: bool,
+    },
     /// Mute or unmute our microphone.
     Mute {
         /// Muted.
@@ -203,6 +218,11 @@ pub enum Command {
     Password {
         /// The password.
         text: Password,
+    },
+    /// Send somebody away who waits in the lobby.
+    Refuse {
+        /// Whom, as in [`Event::Lobby`].
+        waiting: ParticipantId,
     },
     /// Do not call whom the other wants us to call.
     RefuseRefer {
@@ -303,6 +323,8 @@ pub enum Event {
         /// Its number in the conference's order.
         seq: Option<u64>,
     },
+    /// The hosted conference stands otherwise than before.
+    Conference(Standing),
     /// Delivery of a line to one recipient.
     Delivery(Delivery),
     /// A participant pressed a key of his phone.
@@ -344,6 +366,8 @@ pub enum Event {
     },
     /// A line.
     Line(Line),
+    /// Somebody waits to be let into the hosted conference, or does so no more.
+    Lobby(Waiting),
     /// A text from outside of any session, to our own address.
     PersonalText(Line),
     /// Our microphone is muted or not.

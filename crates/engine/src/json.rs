@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     AccountState, Command, DeliveryState, Event, Levels, Moderation, Participant, ParticipantId,
-    ParticipantState, Password, Recipient, ReferId, TransferTo,
+    ParticipantState, Password, Recipient, ReferId, TransferTo, WaitingState,
 };
 
 /// Remembers what the lines of one session need.
@@ -29,6 +29,10 @@ impl Writer {
             Event::Accepted { reference, id, seq } => {
                 json!({"event": "accepted", "ref": reference, "id": id.0, "seq": seq})
             }
+            Event::Conference(standing) => json!({
+                "event": "conference", "subject": standing.subject, "locked": standing.locked,
+                "lobby": standing.lobby, "connected": standing.connected, "waiting": standing.waiting,
+            }),
             Event::Delivery(delivery) => json!({
                 "event": "delivery", "id": delivery.id.0, "recipient": delivery.recipient,
                 "state": delivery_state(delivery.state), "code": delivery.code, "reason": delivery.reason,
@@ -56,6 +60,10 @@ impl Writer {
                     "expired": line.expired,
                 })
             }
+            Event::Lobby(waiting) => json!({
+                "event": "lobby", "id": waiting.id.0, "entity": waiting.entity, "name": waiting.name,
+                "state": waiting_state(waiting.state),
+            }),
             Event::Notice { text } => json!({"event": "notice", "text": text}),
             Event::Participant(participant) => participant_value(participant),
             Event::Ready { uri, .. } => {
@@ -120,6 +128,15 @@ fn participant_value(participant: &Participant) -> Value {
         "name": participant.name, "state": state, "reason": participant.reason,
         "muted": participant.muted || participant.muted_by_host,
     })
+}
+
+fn waiting_state(state: WaitingState) -> &'static str {
+    match state {
+        WaitingState::Admitted => "admitted",
+        WaitingState::Left => "left",
+        WaitingState::Refused => "refused",
+        WaitingState::Waiting => "waiting",
+    }
 }
 
 fn account_state(state: AccountState) -> &'static str {
@@ -215,6 +232,10 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
         },
         "invite" => Command::Invite { uri: raw.need("uri", "a uri")? },
         "remove" => Command::Remove { participant: ParticipantId(raw.need("id", "an id")?) },
+        "lock" => Command::Lock { on: raw.need("on", "on: true or false")? },
+        "lobby" => Command::Lobby { on: raw.need("on", "on: true or false")? },
+        "admit" => Command::Admit { waiting: ParticipantId(raw.need("id", "an id")?) },
+        "refuse" => Command::Refuse { waiting: ParticipantId(raw.need("id", "an id")?) },
         "accept_refer" => Command::AcceptRefer { refer: ReferId(raw.need("id", "an id")?) },
         "refuse_refer" => Command::RefuseRefer { refer: ReferId(raw.need("id", "an id")?) },
         "transfer" => Command::Transfer {

@@ -35,10 +35,16 @@ impl Host {
         agent: &str,
     ) -> Node<Self> {
         let shell = Shell::new(address, agent, net.now(), net.generator());
-        net.add(address, Self::new(name, shell, chat_rate))
+        net.add(address, Self::new(name, shell, chat_rate, CAPACITY))
     }
 
-    fn new(name: &str, mut shell: Shell, chat_rate: ChatRate) -> Self {
+    /// Alice, whose conference takes so many beside her.
+    pub fn with_room_for(net: &mut Net, address: SocketAddr, capacity: usize) -> Node<Self> {
+        let shell = Shell::new(address, "Parlour/0.1", net.now(), net.generator());
+        net.add(address, Self::new("Alice", shell, ChatRate::default(), capacity))
+    }
+
+    fn new(name: &str, mut shell: Shell, chat_rate: ChatRate, capacity: usize) -> Self {
         let now = shell.now;
         shell.endpoint.serve(OWN_USER, false);
         shell.endpoint.serve(CONFERENCE_USER, true);
@@ -48,7 +54,7 @@ impl Host {
             subject: "Weekly ops".to_owned(),
             registered_at: None,
             chat_rate,
-            capacity: 150,
+            capacity,
         };
         let focus = Focus::new(settings, now);
         let mut host =
@@ -210,5 +216,6 @@ impl Actor for Host {
     }
 }
 
+const CAPACITY: usize = 150;
 const OWN_USER: &str = "alice";
 const CONFERENCE_USER: &str = "conf-1";

@@ -341,9 +341,9 @@ impl Shell {
                     self.endpoint.respond(message, status, &headers, now);
                 }
             }
-            SipAct::Ring { call } => {
-                let user = String::new();
-                self.ring(call, &Contact::new(user, false));
+            SipAct::Present { user, refusal } => self.endpoint.present(&user, refusal, None),
+            SipAct::Ring { call, contact_user, is_focus } => {
+                self.ring(call, &Contact::new(contact_user, is_focus));
             }
             SipAct::Subscribe { call, target, in_dialog, expires } => {
                 return self.subscribe(call, target, in_dialog, expires);

@@ -21,6 +21,8 @@ pub(super) enum Floating {
         /// Which line.
         id: MessageId,
     },
+    /// Who may come in.
+    Doors,
     /// Add somebody.
     Invite {
         /// What is typed.
@@ -60,6 +62,7 @@ impl State {
             .on_press(Message::FloatingClosed);
         let content = match floating {
             Floating::Deliveries { id } => self.deliveries_card(tokens, *id),
+            Floating::Doors => self.doors_card(tokens),
             Floating::Invite { typed } => self.invite_card(tokens, typed),
             Floating::Leaving => self.leave_card(tokens),
             Floating::Link { url } => link_card(tokens, url),

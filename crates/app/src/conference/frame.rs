@@ -54,6 +54,7 @@ impl State {
             Space::new().width(Length::Fill)
         ];
         if self.can_invite() {
+            bar = bar.push(self.doors_button(tokens));
             bar = bar.push(action(
                 tokens,
                 Kind::Normal,
@@ -92,12 +93,8 @@ impl State {
             tab(Icon::Chat, "Chat", true)
         ];
         if self.can_invite() {
-            bar = bar.push(container(upright(tokens)).height(20)).push(icon_action(
-                tokens,
-                Icon::Invite,
-                "Invite",
-                Message::InvitePressed,
-            ));
+            bar = bar.push(container(upright(tokens)).height(20)).push(self.doors_button(tokens));
+            bar = bar.push(icon_action(tokens, Icon::Invite, "Invite", Message::InvitePressed));
         }
         let bar = bar.spacing(8).align_y(Alignment::Center);
         container(bar).padding([0, 8]).height(48).align_y(Alignment::Center).into()

@@ -33,7 +33,11 @@ impl State {
         let rows = self.people.iter().map(|person| self.person(tokens, person));
         let list =
             scrollable(Column::with_children(rows)).height(Length::Fill).style(tokens.scroll());
-        let mut panel = column![head, list];
+        let mut panel = column![head];
+        if let Some(lobby) = self.lobby_list(tokens) {
+            panel = panel.push(lobby).push(line(tokens));
+        }
+        panel = panel.push(list);
         if self.kind == SessionKind::Hosted && self.ended.is_none() && !narrow {
             let foot = column![
                 label(text::reach(&self.conference), 13.0, tokens.muted),

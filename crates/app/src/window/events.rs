@@ -14,6 +14,7 @@ impl Window {
                 self.with(|session| session.screen.accepted(&reference))
             }
             Event::Audio { microphone, speaker } => self.sound(Audio { microphone, speaker }),
+            Event::Conference(standing) => self.with(|session| session.screen.standing(&standing)),
             Event::Delivery(delivery) => self.with(|session| session.screen.delivery(delivery)),
             Event::Ended { reason } => {
                 self.question = None;
@@ -43,6 +44,7 @@ impl Window {
                 }
             }
             Event::Line(line) => self.line(line),
+            Event::Lobby(waiting) => self.waits(waiting),
             Event::PersonalText(line) => self.personal(line),
             Event::Muted { on } => self.with(|session| {
                 session.muted = on;
@@ -89,6 +91,15 @@ impl Window {
         if let Some(session) = self.sessions.latest_mut() {
             act(session);
         }
+    }
+
+    /// Who waits wants to be heard of: the people are not always in sight.
+    fn waits(&mut self, waiting: engine::Waiting) {
+        if waiting.state == engine::WaitingState::Waiting {
+            let name = crate::clean::one_line(&waiting.name, 60);
+            self.tell(format!("{name} waits to be let in. People shows the lobby."));
+        }
+        self.with(|session| session.screen.waits(waiting));
     }
 
     fn line(&mut self, line: engine::Line) {

@@ -6,6 +6,7 @@ use sip_core::{
 };
 
 use super::delivery::address_of;
+use super::door::{anonymous, is_anonymous};
 use super::{Caller, FORGET_CALLER_AFTER, Focus, HOST, Leg, MAX_CALLERS, entity_of};
 use crate::chat::quirks;
 use crate::tie::beyond_hop;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Focus {
-    /// An INVITE: to the conference it is let in; to the host's own address it rings, and may be admitted later.
+    /// An INVITE: to the conference it comes to the door; to the host's own address it rings, and may be admitted later.
     pub(super) fn invited(
         &mut self,
         call: CallKey,
@@ -26,15 +27,16 @@ impl Focus {
     ) {
         // Nobody says here that a ringing call was declined: it is forgotten when it cannot ring any more.
         self.callers.retain(|_, caller| caller.at + FORGET_CALLER_AFTER > now.monotonic);
+        let identity = identity.clone();
+        let caller = Caller { request: request.clone(), flow, identity, at: now.monotonic };
+        if self.is_conference(request) {
+            self.arrives(call, caller, now);
+            return;
+        }
         while self.callers.len() >= MAX_CALLERS {
             self.callers.pop_first();
         }
-        let identity = identity.clone();
-        let caller = Caller { request: request.clone(), flow, identity, at: now.monotonic };
         self.callers.insert(call, caller);
-        if self.is_conference(request) {
-            self.admit(call, now);
-        }
     }
 
     /// Whether the Request-URI is the conference. By its user part: it is unique at this host, whose addresses and ports
@@ -158,30 +160,38 @@ impl Focus {
 
     pub(super) fn admit(&mut self, call: CallKey, now: Now) {
         let Some(caller) = self.callers.remove(&call) else { return };
-        let here = self.people.values().filter(|person| person.gone_at.is_none()).count();
-        if self.over || here > self.settings.capacity {
+        if self.over || self.is_full() {
             self.sip(SipAct::Reject { call, failure: Failure::BUSY_HERE });
             return;
         }
+        self.enter(call, caller, None, now);
+    }
+
+    /// A caller becomes one of the conference; `known`: the number that he waited under.
+    pub(super) fn enter(
+        &mut self,
+        call: CallKey,
+        caller: Caller,
+        known: Option<ParticipantId>,
+        now: Now,
+    ) {
         let headers = &caller.request.headers;
         let Ok(from) = headers.from_header() else {
             self.sip(SipAct::Reject { call, failure: Failure::BAD_REQUEST });
             return;
         };
-        let wants_privacy = headers.list("Privacy").iter().any(|value| {
-            value.split(';').any(|one| ["id", "user", "header"].contains(&one.trim()))
-        });
         let uri = from.uri.as_sip().cloned();
-        let is_anonymous = wants_privacy
-            || uri.as_ref().is_some_and(|uri| uri.host.to_string() == "anonymous.invalid");
-        let person = if is_anonymous {
-            let number = self.next_person;
-            let entity = format!("sip:anonymous{number}@anonymous.invalid");
-            self.add_person(&from, entity, Some(format!("Anonymous {number}")), false, now)
+        let person = known.unwrap_or_else(|| {
+            self.next_person += 1;
+            ParticipantId(self.next_person)
+        });
+        if is_anonymous(&caller.request, &from) {
+            let (entity, name) = anonymous(person);
+            self.add_person_as(person, &from, entity, Some(name), false, now);
         } else {
             let entity = self.free_entity(entity_of(&from.uri));
-            self.add_person(&from, entity, None, false, now)
-        };
+            self.add_person_as(person, &from, entity, None, false, now);
+        }
         if let Some(person) = self.people.get_mut(&person) {
             person.call = Some(call);
         }
@@ -343,6 +353,7 @@ impl Focus {
             }
             self.call_over(call, String::new(), Some("booted"), now);
         }
+        self.empty_lobby();
         // What rings at the host's own address goes on ringing: it was not for the conference.
         self.callers.clear();
         self.tell(Event::Ended { reason: "The conference has ended".to_owned() });

@@ -92,6 +92,7 @@ impl Focus {
     }
 
     pub(super) fn roster_changed(&mut self, now: Now) {
+        self.tell_standing();
         for subscriber in self.subscribers.values_mut() {
             subscriber.changed = true;
         }
@@ -171,6 +172,7 @@ impl Focus {
             host_name: &host,
             host_uri: &self.entity_of_person(HOST),
             capacity: self.settings.capacity,
+            is_locked: self.door.locked,
             version,
             users: users.collect(),
         }

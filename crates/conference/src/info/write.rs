@@ -36,6 +36,7 @@ pub(crate) struct Document<'a> {
     pub(crate) host_name: &'a str,
     pub(crate) host_uri: &'a str,
     pub(crate) capacity: usize,
+    pub(crate) is_locked: bool,
     pub(crate) version: u32,
     pub(crate) users: Vec<User<'a>>,
 }
@@ -65,7 +66,7 @@ impl Document<'_> {
                 let here = self.users.iter().filter(|user| user.status != "disconnected").count();
                 text(xml, "user-count", &here.to_string())?;
                 text(xml, "active", "true")?;
-                text(xml, "locked", "false")
+                text(xml, "locked", if self.is_locked { "true" } else { "false" })
             })?;
             parent(xml, "users", &[("state", "full")], |xml| {
                 self.users.iter().try_for_each(|user| user.write(xml))
@@ -193,6 +194,7 @@ mod tests {
             host_name: bad,
             host_uri: bad,
             capacity: 3,
+            is_locked: false,
             version: 1,
             users: vec![User {
                 entity: &entity,

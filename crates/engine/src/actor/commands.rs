@@ -24,6 +24,9 @@ impl Actor {
         match command {
             Command::AcceptRefer { refer } => self.decide_refer(refer, true),
             Command::AddToConference { incoming } => self.add_to_conference(incoming),
+            Command::Admit { waiting } => {
+                self.tell_host(conference::Command::LetIn { waiting });
+            }
             Command::Answer { incoming } => self.answer(incoming),
             Command::Call { uri } => self.call(&uri),
             Command::Decline { incoming, text } => self.decline(incoming, text),
@@ -33,17 +36,18 @@ impl Actor {
             Command::Invite { uri } => self.invite(&uri),
             Command::Leave => self.leave(),
             Command::Moderate { participant, act } => self.moderate(participant, act),
+            Command::Lobby { on } => self.tell_host(conference::Command::Lobby { on }),
+            Command::Lock { on } => self.tell_host(conference::Command::Lock { on }),
             Command::Mute { on } => self.mute(on),
             Command::Password { text } => self.guard_conference(&text),
+            Command::Refuse { waiting } => {
+                self.tell_host(conference::Command::Refuse { waiting });
+            }
             Command::RefuseRefer { refer } => self.decide_refer(refer, false),
             Command::Transfer { participant, to } => self.transfer(participant, to),
-            Command::Remove { participant } => match &mut self.session {
-                Some(session @ Session::Hosted(_)) => {
-                    session.handle_command(conference::Command::Remove { participant });
-                }
-                Some(Session::Called { .. }) => self.notice(notice::only_host()),
-                None => self.notice(notice::no_session()),
-            },
+            Command::Remove { participant } => {
+                self.tell_host(conference::Command::Remove { participant });
+            }
             Command::Resend { message, recipient } => {
                 self.tell_focus(conference::Command::Resend { message, recipient });
             }
@@ -63,6 +67,15 @@ impl Actor {
                     session.handle_command(conference::Command::SetName { name });
                 }
             }
+        }
+    }
+
+    /// What only the host of a conference can do.
+    fn tell_host(&mut self, command: conference::Command) {
+        match &mut self.session {
+            Some(session @ Session::Hosted(_)) => session.handle_command(command),
+            Some(Session::Called { .. }) => self.notice(notice::only_host()),
+            None => self.notice(notice::no_session()),
         }
     }
 

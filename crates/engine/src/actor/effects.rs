@@ -41,6 +41,7 @@ impl Actor {
             SessionEvent::Accepted { reference, id, seq } => {
                 self.tell(Event::Accepted { reference, id, seq })
             }
+            SessionEvent::Conference(standing) => self.tell(Event::Conference(standing)),
             SessionEvent::Delivery(delivery) => self.tell(Event::Delivery(delivery)),
             SessionEvent::Ended { reason } => self.end_session(reason),
             SessionEvent::Line(line) => {
@@ -49,6 +50,7 @@ impl Actor {
                 }
                 self.tell(Event::Line(line));
             }
+            SessionEvent::Lobby(waiting) => self.tell(Event::Lobby(waiting)),
             SessionEvent::Notice { text } => self.notice(text),
             SessionEvent::Participant(participant) => self.participant(participant),
             SessionEvent::Refused { reference, reason } => {
@@ -171,8 +173,9 @@ impl Actor {
             SipAct::Resubscribe { subscription, expires } => {
                 self.endpoint.resubscribe(subscription, expires, now);
             }
-            SipAct::Ring { call } => {
-                let contact = self.own_contact();
+            SipAct::Present { user, refusal } => self.endpoint.present(&user, refusal, None),
+            SipAct::Ring { call, contact_user, is_focus } => {
+                let contact = Contact::new(contact_user, is_focus);
                 if let Some(Key::Incoming(key)) =
                     self.calls.get_mut(call).and_then(|call| call.key.as_ref())
                 {
