@@ -174,7 +174,7 @@ pub fn conference_info(data: &[u8]) {
 /// Pieces of a text are the text; bodies of any type are read or refused.
 pub fn text(data: &[u8]) {
     let plain = String::from_utf8_lossy(data);
-    let _ = conference::text::recognise(&plain);
+    recognised(&plain);
     let _ = (conference::clean_name(&plain), conference::clean_line(&plain));
     let (kind, body) = plain.split_once('\n').unwrap_or(("text/plain", &plain));
     let head = "MESSAGE sip:b@c SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
@@ -184,6 +184,43 @@ pub fn text(data: &[u8]) {
         request.body = body.as_bytes().to_vec().into();
         let _ = conference::read_text(&request);
     }
+}
+
+/// What is recognised lies in order, without overlap, between characters, and together it is the text.
+fn recognised(text: &str) {
+    let found = conference::text::Recognised::new(text);
+    let spans = found.spans(text);
+    let whole: String = spans.iter().map(|span| &text[span.range.clone()]).collect();
+    assert_eq!(whole, text);
+    let mut end = 0;
+    for piece in &found.pieces {
+        assert!(end <= piece.range.start && piece.range.start < piece.range.end);
+        assert!(text.get(piece.range.clone()).is_some());
+        end = piece.range.end;
+        if let conference::text::PieceKind::Link { url } = &piece.kind {
+            assert_eq!(*url, text[piece.range.clone()]);
+            let _ = conference::text::host_of(url);
+        }
+    }
+    let mut end = 0;
+    for region in &found.regions {
+        assert!(end <= region.range.start && text.get(region.range.clone()).is_some());
+        assert!(text.get(region.content(text)).is_some());
+        end = region.range.end;
+    }
+    let mut end = 0;
+    for hidden in &found.hidden {
+        assert!(
+            end <= hidden.range.start && text[hidden.range.clone()].starts_with(hidden.character)
+        );
+        end = hidden.range.end;
+    }
+    let mut end = 0;
+    for secret in conference::text::secrets(text) {
+        assert!(end <= secret.range.start && text.get(secret.range.clone()).is_some());
+        end = secret.range.end;
+    }
+    let _ = conference::text::direction(text);
 }
 
 /// RTP and RTCP.

@@ -57,6 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_json", &["engine", "cli"]),
     ("sha2", &["sip-core"]),
     ("socket2", &["sip-net", "media"]),
+    ("ssh-key", &["conference"]),
     ("thread-priority", &["media"]),
     ("thiserror", &["sip-core", "sip-net", "media", "conference", "engine"]),
     ("time", &["conference", "engine", "app", "testkit"]),
@@ -65,7 +66,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["engine"]),
     ("tracing", &["sip-core", "sip-net", "media", "conference", "engine", "app", "cli"]),
     ("tracing-subscriber", &["app", "cli"]),
+    ("unicode-bidi", &["conference"]),
     ("unicode-normalization", &["conference"]),
+    ("unicode-security", &["conference"]),
     ("unicode-segmentation", &["conference", "app"]),
 ];
 

@@ -24,7 +24,7 @@ use iced::{Color, Size};
 
 use self::floating::Floating;
 use crate::home::hash;
-use crate::selectable::Source;
+use crate::selectable::{Press, Source};
 use crate::text;
 use crate::theme::Tokens;
 
@@ -158,8 +158,8 @@ pub enum Message {
     LinkCopied,
     /// Open the link.
     LinkOpened,
-    /// A link in a text was clicked.
-    LinkPressed(String),
+    /// A piece of a text was clicked.
+    LinkPressed(Press),
     /// Copy a whole message.
     MessageCopied(MessageId),
     /// Show the whole of a long message, or cut it again.
@@ -188,6 +188,8 @@ pub enum Message {
     RetryPressed(ParticipantId),
     /// Scrolled; whether the end is seen.
     Scrolled(bool),
+    /// What looks secret is to be sent all the same.
+    SecretConfirmed,
     /// Send what is written.
     SendPressed,
     /// A tab of the narrow window: chat.
@@ -495,7 +497,7 @@ impl State {
                     return Action::Open(url);
                 }
             }
-            Message::LinkPressed(url) => return self.link(url),
+            Message::LinkPressed(press) => return self.press(press),
             Message::MessageCopied(id) => return self.copy_line(id),
             Message::MessageOpened(place) => {
                 if !self.opened.remove(&place) {
@@ -524,6 +526,11 @@ impl State {
             }
             Message::RetryPressed(id) => return self.retry(id),
             Message::Scrolled(at_end) => self.scrolled(at_end),
+            Message::SecretConfirmed => {
+                self.floating = None;
+                return self.send();
+            }
+            Message::SendPressed if self.asks_about_secret() => {}
             Message::SendPressed => return self.send(),
             Message::TabPressed(chat) => {
                 self.chat_tab = chat;
@@ -561,17 +568,35 @@ impl State {
         }
     }
 
-    fn link(&mut self, url: String) -> Action {
-        match url.strip_prefix("mailto:") {
-            Some(address) => {
-                self.say(format!("Copied {address}"));
-                Action::Copy(address.to_owned())
+    fn press(&mut self, press: Press) -> Action {
+        match press {
+            Press::Call(address) if self.ended.is_none() => {
+                self.floating = Some(Floating::Invite { typed: address });
+                Action::None
             }
-            None => {
+            Press::Call(text) | Press::Copy(text) => {
+                self.say(text::copied_piece(&text));
+                Action::Copy(text)
+            }
+            Press::Link(url) => {
                 self.floating = Some(Floating::Link { url });
                 Action::None
             }
         }
+    }
+
+    /// Whether what is written looks secret; then it is asked about before it leaves.
+    fn asks_about_secret(&mut self) -> bool {
+        let secrets = conference::text::secrets(&self.draft_text());
+        let kind = secrets.iter().map(|secret| secret.kind).max_by_key(|kind| {
+            // Of several the worst is named.
+            *kind == conference::text::SecretKind::PrivateKey
+        });
+        if let Some(kind) = kind.filter(|_| self.can_send()) {
+            self.floating = Some(Floating::Secret { kind });
+            return true;
+        }
+        false
     }
 
     /// Who is in the conference is asked about, who is still being called is not.

@@ -10,6 +10,7 @@ pub use view::{CALL_BAR, NAME, Phase};
 use engine::{AddressError, CallRecord, Line, parse_target};
 
 use crate::clean::one_line;
+use crate::selectable::Press;
 use texts::Texts;
 
 /// The longest hint, in characters.
@@ -54,8 +55,8 @@ pub enum Message {
     InputPasted(String),
     /// Enter, or the main button.
     InputSubmitted,
-    /// A link in a text was clicked.
-    LinkPressed(String),
+    /// A piece of a text was clicked.
+    LinkPressed(Press),
     /// The name was pressed.
     NamePressed,
     /// Typed into the name.
@@ -182,10 +183,11 @@ impl State {
                 return Action::ReadClipboard;
             }
             Message::InputSubmitted => return self.submit(),
-            Message::LinkPressed(url) => {
-                let bare = url.strip_prefix("mailto:").unwrap_or(&url).to_owned();
-                self.tell(&format!("Copied {bare}"));
-                return Action::Copy(bare);
+            // Whom a text names is never called by a press alone.
+            Message::LinkPressed(Press::Call(address)) => self.input = address,
+            Message::LinkPressed(Press::Copy(text) | Press::Link(text)) => {
+                self.tell(&crate::text::copied_piece(&text));
+                return Action::Copy(text);
             }
             Message::NamePressed => {
                 self.renaming = Some(name.to_owned());

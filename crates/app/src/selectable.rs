@@ -3,7 +3,7 @@
 
 mod source;
 
-pub use source::{Source, spelled_out};
+pub use source::{Press, Source, spelled_out};
 
 use std::ops::Range;
 
@@ -34,14 +34,14 @@ pub struct Selectable<'a, Message> {
     source: &'a Source,
     tokens: Tokens,
     is_cut: bool,
-    on_link: Box<dyn Fn(String) -> Message + 'a>,
+    on_link: Box<dyn Fn(Press) -> Message + 'a>,
 }
 
 /// Shows a message's text.
 pub fn selectable<'a, Message>(
     source: &'a Source,
     tokens: Tokens,
-    on_link: impl Fn(String) -> Message + 'a,
+    on_link: impl Fn(Press) -> Message + 'a,
 ) -> Selectable<'a, Message> {
     Selectable { source, tokens, is_cut: false, on_link: Box::new(on_link) }
 }
@@ -403,9 +403,9 @@ impl<Message: Clone> Widget<Message, Theme, iced::Renderer> for Selectable<'_, M
                         let here =
                             cursor.position_in(bounds).and_then(|point| state.link_at(point));
                         if let Some(link) = state.pressed.filter(|pressed| here == Some(*pressed))
-                            && let Some(url) = self.source.link(link)
+                            && let Some(press) = self.source.press(link)
                         {
-                            shell.publish((self.on_link)(url.to_owned()));
+                            shell.publish((self.on_link)(press.clone()));
                         }
                     }
                 }

@@ -73,6 +73,23 @@ pub fn copied(characters: usize, hidden: usize) -> String {
     }
 }
 
+/// The same for a piece of a text, which is named where it is short.
+pub fn copied_piece(text: &str) -> String {
+    let is_short = text.len() <= 60 && !text.chars().any(crate::clean::is_hidden);
+    if is_short { format!("Copied {text}") } else { copied(text.chars().count(), 0) }
+}
+
+/// What a secret looks like.
+pub fn secret(kind: conference::text::SecretKind) -> &'static str {
+    use conference::text::SecretKind;
+    match kind {
+        SecretKind::LinkPassword => "a link with a password in it",
+        SecretKind::Password => "a password",
+        SecretKind::PrivateKey => "a private key",
+        SecretKind::Token => "a secret token",
+    }
+}
+
 /// "Show all (64 lines, 4.1 kB)".
 pub fn show_all(source: &crate::selectable::Source) -> String {
     let bytes = source.text().len();

@@ -1,8 +1,24 @@
-//! What is recognised in a text: http and https links, e-mail addresses. The text itself is never changed.
+//! What is recognised in a text: links, addresses, numbers, keys, code, quotes, what is hidden in it, what must not leave.
+//! The text itself is never changed: all that is told are ranges of its bytes.
 
+mod address;
+mod code;
+mod hidden;
+mod host;
+mod key;
+mod link;
+mod number;
+mod punycode;
+mod secret;
+
+use std::net::IpAddr;
 use std::ops::Range;
 
-use linkify::{LinkFinder, LinkKind};
+pub use code::{Region, RegionKind, regions};
+pub use hidden::{Direction, Hidden, HiddenKind, direction, hidden};
+pub use host::{Doubt, Host, host_of};
+pub use link::links;
+pub use secret::{Secret, SecretKind, secrets};
 
 /// A recognised piece.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,63 +32,159 @@ pub struct Piece {
 /// What a piece is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PieceKind {
+    /// A block between `-----BEGIN LABEL-----` and its end: PGP, certificates, public keys.
+    Armour {
+        /// Its label, as `PGP PUBLIC KEY BLOCK`; of a signed message that of the message.
+        label: String,
+    },
     /// An e-mail address.
     Email {
         /// The address.
         address: String,
+    },
+    /// The fingerprint of a key, of OpenSSH or of PGP.
+    Fingerprint,
+    /// An address of the Internet.
+    Ip {
+        /// The address, without brackets and zone.
+        address: IpAddr,
+        /// The port behind it.
+        port: Option<u16>,
+        /// The length of the network's prefix behind it.
+        prefix: Option<u8>,
     },
     /// A link; http and https only.
     Link {
         /// The whole URL.
         url: String,
     },
+    /// A telephone number, as `tel:` URI (RFC 3966) or as people write it.
+    Phone {
+        /// Only what is dialled: digits, and `+` in front of a global number.
+        number: String,
+    },
+    /// A private key. It should not be in a text at all.
+    PrivateKey {
+        /// Its label, as `OPENSSH PRIVATE KEY`.
+        label: String,
+    },
+    /// A `sip:` or `sips:` address.
+    Sip {
+        /// The URI.
+        uri: String,
+    },
+    /// A public key of OpenSSH, with the options before it and the comment behind it.
+    SshKey(SshKey),
 }
 
-/// All pieces, in order, without overlap.
+/// A public key of OpenSSH.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SshKey {
+    /// As `ssh-ed25519`.
+    pub algorithm: String,
+    /// How many bits it has; 0 where its kind does not say it.
+    pub bits: u32,
+    /// What stands behind it; often its owner.
+    pub comment: String,
+    /// `SHA256:` and the rest, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+}
+
+/// All pieces, in order, without overlap. What is recognised first keeps its bytes: keys before links, links before
+/// addresses, addresses before numbers.
 pub fn recognise(text: &str) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = links(text);
-    let mut start = 0;
-    for word in text.split_inclusive(ends) {
-        for range in emails(word.trim_end_matches(ends)) {
-            let range = start + range.start..start + range.end;
-            if pieces
-                .iter()
-                .all(|piece| piece.range.end <= range.start || range.end <= piece.range.start)
-            {
-                let address = text[range.clone()].to_owned();
-                pieces.push(Piece { range, kind: PieceKind::Email { address } });
-            }
+    let mut pieces = Vec::new();
+    claim(&mut pieces, key::armour(text));
+    claim(&mut pieces, key::ssh_keys(text));
+    claim(&mut pieces, link::links(text));
+    claim(&mut pieces, link::calls(text));
+    claim(&mut pieces, link::emails(text));
+    claim(&mut pieces, key::fingerprints(text));
+    claim(&mut pieces, address::addresses(text));
+    let code = regions(text);
+    let numbers = number::numbers(text);
+    // Digits in code are of a program, not of a telephone.
+    claim(&mut pieces, numbers.into_iter().filter(|number| !code::is_code(&code, &number.range)));
+    pieces
+}
+
+/// Adds what lies in nothing that was found before. Both are in order, without overlap.
+fn claim(pieces: &mut Vec<Piece>, found: impl IntoIterator<Item = Piece>) {
+    let known = pieces.len();
+    for piece in found {
+        let at = pieces[..known].partition_point(|known| known.range.end <= piece.range.start);
+        let is_free =
+            pieces[..known].get(at).is_none_or(|next| piece.range.end <= next.range.start);
+        if is_free && !piece.range.is_empty() {
+            pieces.push(piece);
         }
-        start += word.len();
     }
     pieces.sort_by_key(|piece| piece.range.start);
-    pieces
 }
 
-/// linkify passes over bracketed IPv6 hosts, so links are found here by their scheme.
-fn links(text: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let lower = text.to_ascii_lowercase();
-    let mut from = 0;
-    while let Some(at) = lower[from..].find("http").map(|at| from + at) {
-        let scheme =
-            ["https://", "http://"].into_iter().find(|scheme| lower[at..].starts_with(scheme));
-        let begins_word = !text[..at].ends_with(|c: char| c.is_alphanumeric() && !is_unspaced(c));
-        let Some(scheme) = scheme.filter(|_| begins_word) else {
-            from = at + 4;
-            continue;
-        };
-        let body = at + scheme.len();
-        let end = text[body..].find(ends).map_or(text.len(), |length| body + length);
-        let end = body + trimmed(&text[body..end]);
-        let host = text[body..end].split(['/', '?', '#']).next().unwrap_or_default();
-        if host.chars().any(char::is_alphanumeric) || host.starts_with("[:") {
-            let url = text[at..end].to_owned();
-            pieces.push(Piece { range: at..end, kind: PieceKind::Link { url } });
-        }
-        from = end.max(at + 4);
+/// A text taken apart.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Recognised {
+    /// What can be opened, called or copied.
+    pub pieces: Vec<Piece>,
+    /// Code and quotes; pieces and hidden characters may lie within them.
+    pub regions: Vec<Region>,
+    /// Characters that do not show.
+    pub hidden: Vec<Hidden>,
+}
+
+/// A stretch of a text in which nothing changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Span {
+    /// Its bytes in the text.
+    pub range: Range<usize>,
+    /// The piece it belongs to, by place.
+    pub piece: Option<usize>,
+    /// The region it belongs to, by place.
+    pub region: Option<usize>,
+    /// The hidden character it is, by place.
+    pub hidden: Option<usize>,
+}
+
+impl Recognised {
+    /// Takes a text apart.
+    pub fn new(text: &str) -> Self {
+        Self { pieces: recognise(text), regions: regions(text), hidden: hidden(text) }
     }
-    pieces
+
+    /// The text as stretches, one behind the other: put together they are the text, byte for byte.
+    pub fn spans(&self, text: &str) -> Vec<Span> {
+        let mut cuts: Vec<usize> = vec![0, text.len()];
+        cuts.extend(self.pieces.iter().flat_map(|piece| [piece.range.start, piece.range.end]));
+        cuts.extend(self.regions.iter().flat_map(|region| [region.range.start, region.range.end]));
+        cuts.extend(self.hidden.iter().flat_map(|hidden| [hidden.range.start, hidden.range.end]));
+        cuts.sort_unstable();
+        cuts.dedup();
+        let (mut pieces, mut regions, mut hidden) = (0, 0, 0);
+        let spans = cuts.windows(2).map(|cut| {
+            let range = cut[0]..cut[1];
+            Span {
+                piece: place(&self.pieces, &mut pieces, &range, |piece| &piece.range),
+                region: place(&self.regions, &mut regions, &range, |region| &region.range),
+                hidden: place(&self.hidden, &mut hidden, &range, |hidden| &hidden.range),
+                range,
+            }
+        });
+        spans.collect()
+    }
+}
+
+/// The place of the one that covers a range; they are in order, and `next` only goes forward.
+fn place<T>(
+    all: &[T],
+    next: &mut usize,
+    range: &Range<usize>,
+    of: impl Fn(&T) -> &Range<usize>,
+) -> Option<usize> {
+    while all.get(*next).is_some_and(|one| of(one).end <= range.start) {
+        *next += 1;
+    }
+    all.get(*next).filter(|one| of(one).start <= range.start).map(|_| *next)
 }
 
 /// What is never within a link or an address: spaces, quotes of all kinds, the punctuation of scripts without spaces.
@@ -96,35 +208,9 @@ fn is_unspaced(c: char) -> bool {
         || matches!(c, '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9d}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Schemes whose addresses look like those of e-mail.
-const OTHER_SCHEMES: [&str; 17] = [
-    "acct", "ftp", "git", "h323", "im", "matrix", "pres", "scp", "sftp", "sip", "sips", "skype",
-    "ssh", "tel", "ws", "wss", "xmpp",
-];
-/// So far back a scheme is looked for.
-const SCHEME_REACH: usize = 256;
-
-/// The e-mail addresses in a word: linkify knows neither punctuation of scripts without spaces nor other schemes.
-fn emails(word: &str) -> Vec<Range<usize>> {
-    if !word.contains('@') {
-        return Vec::new();
-    }
-    let mut finder = LinkFinder::new();
-    finder.kinds(&[LinkKind::Email]);
-    let found = finder.links(word).map(|email| email.start()..email.end());
-    found.filter(|email| !has_other_scheme(word, email.start)).collect()
-}
-
-/// Whether an address belongs to the URI of another scheme that begins before it.
-fn has_other_scheme(word: &str, at: usize) -> bool {
-    let mut from = at.saturating_sub(SCHEME_REACH);
-    while !word.is_char_boundary(from) {
-        from += 1;
-    }
-    let before = &word[from..at];
-    let scheme = before.strip_suffix(':').unwrap_or_default();
-    let scheme = scheme.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-    before.contains("://") || OTHER_SCHEMES.iter().any(|other| other.eq_ignore_ascii_case(scheme))
+/// Whether a word begins behind this text.
+fn begins_word(before: &str) -> bool {
+    !before.ends_with(|c: char| c.is_alphanumeric() && !is_unspaced(c))
 }
 
 /// Length without the punctuation that belongs to the sentence, and without brackets that were opened outside.
@@ -143,94 +229,4 @@ fn trimmed(text: &str) -> usize {
         end -= last.len_utf8();
     }
     end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(text: &str) -> Vec<&str> {
-        recognise(text).into_iter().map(|piece| &text[piece.range]).collect()
-    }
-
-    #[test]
-    fn links_end_before_the_sentence_does() {
-        assert_eq!(
-            found("See https://example.org/wiki/Foo_(bar). Or (http://a.b/c), HTTPS://X.Y!"),
-            ["https://example.org/wiki/Foo_(bar)", "http://a.b/c", "HTTPS://X.Y"]
-        );
-    }
-
-    #[test]
-    fn ipv6_hosts_and_other_scripts_are_links() {
-        assert_eq!(found("at http://[2001:db8::1]:8080/x now"), ["http://[2001:db8::1]:8080/x"]);
-        assert_eq!(found("https://пример.рф/путь?ä=1"), ["https://пример.рф/путь?ä=1"]);
-    }
-
-    #[test]
-    fn other_schemes_are_never_links() {
-        let text =
-            "javascript:alert(1) file:///etc/passwd data:x ssh://a.b xhttp://a.b http:// https://.";
-        assert!(found(text).is_empty(), "{:?}", found(text));
-    }
-
-    #[test]
-    fn scripts_without_spaces_and_their_punctuation_bound_links() {
-        assert_eq!(found("请看https://a.example/x。谢谢"), ["https://a.example/x"]);
-        assert_eq!(
-            found("「https://a.example/y」、（http://b.example/）"),
-            ["https://a.example/y", "http://b.example/"]
-        );
-        assert_eq!(
-            found("https://a.example/x，https://b.example"),
-            ["https://a.example/x", "https://b.example"]
-        );
-        assert_eq!(
-            found("„https://a.example/q“ “http://b.example/r” ‘http://c.example’"),
-            ["https://a.example/q", "http://b.example/r", "http://c.example"]
-        );
-        assert_eq!(found("https://a.example\u{a0}next"), ["https://a.example"]);
-        assert!(found("путьhttps://a.example éhttp://b.example").is_empty());
-    }
-
-    #[test]
-    fn email_addresses_end_where_the_words_do() {
-        assert_eq!(found("mail\u{a0}bob@example.com\u{a0}now"), ["bob@example.com"]);
-        assert_eq!(
-            found("“bob@example.com” bob@example.org。谢谢，eve@example.net、"),
-            ["bob@example.com", "bob@example.org", "eve@example.net"]
-        );
-        assert_eq!(
-            found("mailto:bob@example.com Mail:eve@example.com"),
-            ["bob@example.com", "eve@example.com"]
-        );
-    }
-
-    #[test]
-    fn addresses_of_other_schemes_are_no_email() {
-        let text = "sip:bob@example.com SIPS:bob@example.com <sip:eve@example.org> ssh://u@h.org \
-                    ssh://u:p@h.org xmpp:a@b.example git+ssh://git@h.org/x";
-        assert!(found(text).is_empty(), "{:?}", found(text));
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "what it costs is measured")]
-    fn brackets_are_counted_once() {
-        let begin = std::time::Instant::now();
-        for end in [")", "]", ".)", "a@b.cd:", "http://a("] {
-            let text = format!("http://a.example/{}", end.repeat(16 * 1024 / end.len()));
-            recognise(&text);
-        }
-        assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
-        assert_eq!(found("(https://a.example/(b)))"), ["https://a.example/(b)"]);
-        assert_eq!(found("[http://a.example/[1]]."), ["http://a.example/[1]"]);
-    }
-
-    #[test]
-    fn email_addresses_are_found_outside_of_links() {
-        assert_eq!(
-            found("mail bob@example.com, or http://u@h.example/"),
-            ["bob@example.com", "http://u@h.example/"]
-        );
-    }
 }

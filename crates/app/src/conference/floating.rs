@@ -1,12 +1,12 @@
 //! What floats over the conference window: questions, menus, details. Escape or a press beside it closes it.
 
-use engine::{Delivery, MessageId, ParticipantId};
+use conference::text::{Doubt, SecretKind, host_of};
+use engine::{Delivery, MessageId, ParticipantId, Recipient};
 use iced::widget::{Column, Space, button, column, container, opaque, row, scrollable, text_input};
 use iced::{Alignment, Color, Element, Length};
 
 use super::composer::HEIGHT as COMPOSER_HEIGHT;
 use super::{Message, State};
-use crate::clean::is_hidden;
 use crate::icon::Icon;
 use crate::selectable::spelled_out;
 use crate::text;
@@ -45,6 +45,11 @@ pub(super) enum Floating {
         /// Whom.
         id: ParticipantId,
     },
+    /// Send what looks secret?
+    Secret {
+        /// What it looks like.
+        kind: SecretKind,
+    },
     /// Whom to write to.
     Target,
 }
@@ -68,6 +73,7 @@ impl State {
             Floating::Link { url } => link_card(tokens, url),
             Floating::Person { id } => self.person_card(tokens, *id),
             Floating::Removing { id } => self.remove_card(tokens, *id),
+            Floating::Secret { kind } => self.secret_card(tokens, *kind),
             Floating::Target => self.target_menu(tokens),
         };
         let card = opaque(container(content).style(tokens.floating(12.0)));
@@ -167,6 +173,16 @@ impl State {
         question(tokens, words, "Cancel", remove)
     }
 
+    fn secret_card<'a>(&'a self, tokens: Tokens, kind: SecretKind) -> Element<'a, Message> {
+        let whom = match &self.target {
+            Recipient::Participant(entity) => self.name_of(entity),
+            Recipient::Everyone | Recipient::Me => text::people(self.others()),
+        };
+        let words = format!("This looks like {}. Send it to {whom}?", text::secret(kind));
+        let send = action(tokens, Kind::Danger, None, "Send", Some(Message::SecretConfirmed));
+        question(tokens, words, "Keep writing", send)
+    }
+
     fn deliveries_card<'a>(&'a self, tokens: Tokens, id: MessageId) -> Element<'a, Message> {
         let deliveries = self.deliveries.get(&id).map(Vec::as_slice).unwrap_or_default();
         let rows = deliveries.iter().map(|delivery| self.delivery_of_one(tokens, delivery));
@@ -262,17 +278,27 @@ fn link_card<'a>(tokens: Tokens, url: &'a str) -> Element<'a, Message> {
     card.push(buttons).spacing(14).padding(16).width(492).into()
 }
 
-/// What a link may hide.
-fn warning(url: &str) -> Option<&'static str> {
-    let (before, host, _) = url_parts(url);
-    if url.chars().any(is_hidden) {
-        return Some("Look closely: this address has hidden characters.");
-    }
-    if before.contains('@') {
-        return Some("Look closely: what stands before the @ is not where this leads.");
-    }
-    let is_foreign = !host.is_ascii() || host.contains("xn--");
-    is_foreign.then_some("Look closely: this address has letters of another alphabet.")
+/// What a link may hide: the worst of it.
+fn warning(url: &str) -> Option<String> {
+    let host = host_of(url);
+    let words = |doubt: &Doubt| match doubt {
+        Doubt::DisguisedAddress(address) => format!("This number is the address {address}."),
+        Doubt::HiddenCharacters => "Look closely: this address has hidden characters.".to_owned(),
+        Doubt::LooksLike(like) => {
+            format!("This looks like {like}, but is another name: {}.", host.ascii)
+        }
+        Doubt::MixedScripts => {
+            format!("Letters of several alphabets are mixed here: {}.", host.ascii)
+        }
+        Doubt::UserPart(_) => {
+            "Look closely: what stands before the @ is not where this leads.".to_owned()
+        }
+    };
+    let foreign = || {
+        let is_foreign = !host.shown.is_ascii();
+        is_foreign.then(|| format!("This name is written {} in the network.", host.ascii))
+    };
+    host.doubts.first().map(words).or_else(foreign)
 }
 
 /// Scheme (with user part), host, and the rest.

@@ -1,5 +1,7 @@
 //! The screen without a window.
 
+use conference::text::SecretKind;
+
 use super::*;
 
 fn person(id: u32, name: &str, state: ParticipantState) -> Participant {
@@ -192,4 +194,31 @@ fn a_copy_gives_the_exact_bytes() {
     let Action::Copy(copied) = copied else { panic!() };
     assert_eq!(copied, text);
     assert!(state.toast.as_ref().unwrap().0.ends_with("1 of them hidden"));
+}
+
+#[test]
+fn what_looks_secret_is_asked_about_before_it_leaves() {
+    let mut state = state();
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----";
+    write(&mut state, key);
+    assert!(matches!(state.update(Message::SendPressed), Action::None));
+    assert_eq!(state.floating, Some(Floating::Secret { kind: SecretKind::PrivateKey }));
+    state.update(Message::FloatingClosed);
+    assert_eq!(state.draft_text(), key);
+    state.update(Message::SendPressed);
+    let Action::Say(Command::Say { text, .. }) = state.update(Message::SecretConfirmed) else {
+        panic!("not sent")
+    };
+    assert_eq!((text.as_str(), &state.floating), (key, &None));
+}
+
+#[test]
+fn pieces_of_a_text_are_copied_asked_about_or_offered_to_be_called() {
+    let mut state = state();
+    let copied = state.update(Message::LinkPressed(Press::Copy("192.0.2.7".into())));
+    assert!(matches!(copied, Action::Copy(text) if text == "192.0.2.7"));
+    state.update(Message::LinkPressed(Press::Call("sip:eve@x.example".into())));
+    assert_eq!(state.floating, Some(Floating::Invite { typed: "sip:eve@x.example".into() }));
+    state.update(Message::LinkPressed(Press::Link("https://x.example".into())));
+    assert_eq!(state.floating, Some(Floating::Link { url: "https://x.example".into() }));
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use conference::text::{PieceKind, recognise};
+use conference::text::{Piece, PieceKind, Recognised};
+
+use crate::clean::is_hidden;
 
 /// Columns between tab stops.
 const TAB_COLUMNS: usize = 8;
@@ -17,7 +19,7 @@ const MOST_CHARS: usize = 1200;
 pub(super) enum Kind {
     /// A hidden character, spelled out.
     Chip,
-    /// Part of a link, by its place among the links.
+    /// Part of what can be pressed, by its place.
     Link(usize),
     /// Everything else.
     Plain,
@@ -31,11 +33,22 @@ pub(super) struct Stretch {
     pub(super) kind: Kind,
 }
 
+/// What happens where a piece of a text is pressed: always the safe thing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Press {
+    /// Somebody's address or number; whether he is called is asked.
+    Call(String),
+    /// It is copied.
+    Copy(String),
+    /// A link; whether it is opened is asked.
+    Link(String),
+}
+
 #[derive(Debug, Default)]
 struct Parts {
     text: String,
     lines: Vec<Vec<Stretch>>,
-    links: Vec<String>,
+    presses: Vec<Press>,
     hidden: usize,
     is_code: bool,
 }
@@ -47,26 +60,28 @@ pub struct Source(Arc<Parts>);
 impl Source {
     /// Takes a text apart.
     pub fn new(text: &str) -> Self {
-        let pieces = recognise(text);
-        let mut pieces = pieces.iter().peekable();
+        let found = Recognised::new(text);
+        let spans = found.spans(text);
         let mut parts = Parts { text: text.to_owned(), is_code: is_code(text), ..Parts::default() };
-        let mut start = 0;
+        parts.presses = found.pieces.iter().map(|piece| press(piece, text)).collect();
+        parts.hidden = found.hidden.len();
+        let (mut start, mut first) = (0, 0);
         for line in text.split('\n') {
             let end = start + line.len();
             let visible_end = start + line.strip_suffix('\r').unwrap_or(line).len();
             let mut cutter = Cutter::new(text);
-            let mut at = start;
-            while let Some(piece) = pieces.next_if(|piece| piece.range.end <= visible_end) {
-                cutter.take(at..piece.range.start, Kind::Plain);
-                parts.links.push(match &piece.kind {
-                    PieceKind::Email { address } => format!("mailto:{address}"),
-                    PieceKind::Link { url } => url.clone(),
-                });
-                cutter.take(piece.range.clone(), Kind::Link(parts.links.len() - 1));
-                at = piece.range.end;
+            while spans.get(first).is_some_and(|span| span.range.end <= start) {
+                first += 1;
             }
-            cutter.take(at..visible_end, Kind::Plain);
-            parts.hidden += cutter.hidden;
+            for span in spans[first..].iter().take_while(|span| span.range.start < visible_end) {
+                // A piece may have many lines.
+                let range = span.range.start.max(start)..span.range.end.min(visible_end);
+                let kind = span.piece.map_or(Kind::Plain, Kind::Link);
+                match span.hidden {
+                    Some(_) => cutter.take_hidden(range),
+                    None => cutter.take(range, kind),
+                }
+            }
             parts.lines.push(cutter.stretches);
             start = end + 1;
         }
@@ -102,9 +117,9 @@ impl Source {
         self.0.is_code
     }
 
-    /// The address behind a link.
-    pub(super) fn link(&self, place: usize) -> Option<&str> {
-        self.0.links.get(place).map(String::as_str)
+    /// What a piece does.
+    pub(super) fn press(&self, place: usize) -> Option<&Press> {
+        self.0.presses.get(place)
     }
 
     pub(super) fn lines(&self) -> &[Vec<Stretch>] {
@@ -117,14 +132,24 @@ impl Source {
     }
 }
 
-/// A tab is shown as what it is: space up to the next stop.
-fn is_hidden(c: char) -> bool {
-    c != '\t' && crate::clean::is_hidden(c)
+/// Addresses of people are called, links opened, after a question; all else is copied, as it stands there.
+fn press(piece: &Piece, text: &str) -> Press {
+    match &piece.kind {
+        PieceKind::Email { address } => Press::Copy(address.clone()),
+        PieceKind::Link { url } => Press::Link(url.clone()),
+        PieceKind::Phone { number } => Press::Call(number.clone()),
+        PieceKind::Sip { uri } => Press::Call(uri.clone()),
+        PieceKind::Armour { .. }
+        | PieceKind::Fingerprint
+        | PieceKind::Ip { .. }
+        | PieceKind::PrivateKey { .. }
+        | PieceKind::SshKey(_) => Press::Copy(text[piece.range.clone()].to_owned()),
+    }
 }
 
 /// One line of text in which every hidden character is spelled out.
 pub fn spelled_out(text: &str) -> String {
-    let spell = |c: char| if is_hidden(c) { chip(c) } else { c.to_string() };
+    let spell = |c: char| if c != '\t' && is_hidden(c) { chip(c) } else { c.to_string() };
     text.chars().map(spell).collect()
 }
 
@@ -143,36 +168,36 @@ fn is_code(text: &str) -> bool {
 struct Cutter<'a> {
     text: &'a str,
     stretches: Vec<Stretch>,
-    hidden: usize,
     column: usize,
 }
 
 impl<'a> Cutter<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, stretches: Vec::new(), hidden: 0, column: 0 }
+        Self { text, stretches: Vec::new(), column: 0 }
     }
 
+    /// A tab is shown as what it is: space up to the next stop.
     fn take(&mut self, range: Range<usize>, kind: Kind) {
         let mut plain = range.start;
         for (offset, c) in self.text[range.clone()].char_indices() {
-            let at = range.start + offset;
-            let next = at + c.len_utf8();
-            let shown = if c == '\t' {
-                " ".repeat(TAB_COLUMNS - self.column % TAB_COLUMNS)
-            } else if is_hidden(c) {
-                chip(c)
-            } else {
+            if c != '\t' {
                 self.column += 1;
                 continue;
-            };
+            }
+            let at = range.start + offset;
             self.push(plain..at, kind);
-            self.column += shown.chars().count();
-            self.hidden += usize::from(c != '\t');
-            let kind = if c == '\t' { Kind::Plain } else { Kind::Chip };
-            self.stretches.push(Stretch { shown, source: at..next, kind });
-            plain = next;
+            let shown = " ".repeat(TAB_COLUMNS - self.column % TAB_COLUMNS);
+            self.column += shown.len();
+            plain = at + 1;
+            self.stretches.push(Stretch { shown, source: at..plain, kind: Kind::Plain });
         }
         self.push(plain..range.end, kind);
+    }
+
+    fn take_hidden(&mut self, range: Range<usize>) {
+        let shown: String = self.text[range.clone()].chars().map(chip).collect();
+        self.column += shown.len();
+        self.stretches.push(Stretch { shown, source: range, kind: Kind::Chip });
     }
 
     fn push(&mut self, source: Range<usize>, kind: Kind) {
@@ -197,7 +222,7 @@ mod tests {
         let source = Source::new(text);
         assert_eq!((source.text(), source.hidden(), source.line_count()), (text, 1, 2));
         assert_eq!(shown(&source, 0), "a       b[U+202E]c");
-        assert_eq!(source.link(0), Some("https://x.y/z"));
+        assert_eq!(source.press(0), Some(&Press::Link("https://x.y/z".into())));
         let plain = |stretch: &&Stretch| stretch.kind == Kind::Plain;
         for stretch in source.lines().iter().flatten().filter(plain) {
             let bytes = &text[stretch.source.clone()];
@@ -217,6 +242,28 @@ mod tests {
     fn tabs_stop_every_eight_columns_and_count_what_is_shown() {
         assert_eq!(shown(&Source::new("\t\tx"), 0), format!("{}x", " ".repeat(16)));
         assert_eq!(shown(&Source::new("abcdefgh\tx"), 0), format!("abcdefgh{}x", " ".repeat(8)));
+    }
+
+    #[test]
+    fn every_piece_does_the_safe_thing_and_many_lines_are_one_piece() {
+        let key = "-----BEGIN PGP MESSAGE-----\n\nhQ\n-----END PGP MESSAGE-----";
+        let text =
+            format!("{key}\nbob@a.example [2001:db8::1]:22 sip:eve@a.example +49 30 1234567");
+        let source = Source::new(&text);
+        let presses = [
+            Press::Copy(key.into()),
+            Press::Copy("bob@a.example".into()),
+            Press::Copy("[2001:db8::1]:22".into()),
+            Press::Call("sip:eve@a.example".into()),
+            Press::Call("+49301234567".into()),
+        ];
+        for (place, press) in presses.iter().enumerate() {
+            assert_eq!(source.press(place), Some(press));
+        }
+        let of_key =
+            |line: usize| source.lines()[line].iter().all(|part| part.kind == Kind::Link(0));
+        assert!((0..4).all(of_key));
+        assert_eq!(source.lines()[4].len(), 7);
     }
 
     #[test]

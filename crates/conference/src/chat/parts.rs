@@ -3,7 +3,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::form::{Author, plain};
-use crate::text::{Piece, recognise};
+use crate::text::{Piece, links};
 
 /// The most parts of one text.
 pub(crate) const MAX_PARTS: usize = 64;
@@ -80,7 +80,7 @@ pub(crate) fn split_plain(text: &str, limit: usize) -> Vec<String> {
 
 /// Pieces of at most `most` bytes that fit, and give the text back when put together.
 fn pieces(text: &str, most: usize, fits: impl Fn(&str) -> bool) -> Vec<&str> {
-    let links = recognise(text);
+    let links = links(text);
     let mut pieces = Vec::new();
     let mut start = 0;
     while start < text.len() {

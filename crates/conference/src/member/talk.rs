@@ -10,7 +10,7 @@ use super::{
 use crate::chat::whole::{self, Joined};
 use crate::chat::{MAX_TEXT, body, expiry, form, parts};
 use crate::focus::entity_of;
-use crate::text::{PieceKind, recognise};
+use crate::text::links;
 use crate::tie::{LegAddress, tie};
 use crate::{
     Delivery, DeliveryState, Event, Line, MessageId, Now, Recipient, SipAct, Token, name, words,
@@ -464,8 +464,8 @@ impl Member {
 fn is_full(size: usize, next: &str) -> bool {
     let link = || {
         let end = next.find(char::is_whitespace).unwrap_or(next.len());
-        let first = recognise(&next[..end]).into_iter().next();
-        first.filter(|piece| piece.range.start == 0 && matches!(piece.kind, PieceKind::Link { .. }))
+        let first = links(&next[..end]).into_iter().next();
+        first.filter(|piece| piece.range.start == 0)
     };
     size >= SHORT_PART || link().is_some_and(|link| size + link.range.len() >= SHORT_PART)
 }
