@@ -195,6 +195,27 @@ fn focus_hold_takes_one_out_of_the_sound_and_leaves_him_the_texts() {
 }
 
 #[test]
+fn focus_refer_in_calls_whom_a_participant_wants_once_the_host_agrees() {
+    let Three { mut alice, mut bob, carol, _folder } = Three::meet();
+    let dave = End::start(_folder.path(), "Dave", 1500.0, &["host"]);
+    let (_, room) = dave.cli.ready();
+    bob.command(json!({"command": "invite", "uri": room}));
+    let wish = alice.cli.expect("referred", SOON, |event| event["name"] == "Bob");
+    assert_eq!(wish["to"], room.as_str());
+    alice.command(json!({"command": "refuse_refer", "id": wish["id"]}));
+    bob.soon("he does not hear that the host refused", || bob.noticed("(603)"));
+    assert_eq!(connected(&dave), 1, "called although the host refused");
+    bob.command(json!({"command": "invite", "uri": room}));
+    let again = alice.cli.expect("referred", SOON, |event| event["id"] != wish["id"]);
+    alice.command(json!({"command": "accept_refer", "id": again["id"]}));
+    bob.soon("he does not hear that it worked", || bob.noticed("as you asked"));
+    for end in [&alice, &bob, &carol] {
+        end.soon("who was wanted did not come", || connected(end) == 4);
+        end.soon("who was wanted is not heard", || end.hears(&dave));
+    }
+}
+
+#[test]
 fn focus_remove_ends_one_call_with_its_reason() {
     let Three { mut alice, mut bob, carol, _folder } = Three::meet();
     let id = alice.id_of("Bob");
@@ -207,6 +228,21 @@ fn focus_remove_ends_one_call_with_its_reason() {
         end.soon("he is still heard", || end.does_not_hear(&bob));
     }
     assert!(carol.hears(&alice) && alice.hears(&carol));
+}
+
+#[test]
+fn focus_remove_by_a_participant_needs_the_word_of_the_host() {
+    let Three { mut alice, mut bob, mut carol, _folder } = Three::meet();
+    let id = bob.id_of("Carol");
+    bob.command(json!({"command": "remove", "id": id}));
+    bob.soon("he removes others", || bob.noticed("Only the host, and moderators"));
+    assert_eq!(alice.state_of("Carol"), "connected");
+    let moderator = alice.id_of("Bob");
+    alice.command(json!({"command": "moderator", "id": moderator, "on": true}));
+    bob.command(json!({"command": "remove", "id": id}));
+    bob.soon("a moderator removes nobody", || bob.noticed("was removed from the conference"));
+    assert_eq!(carol.cli.expect("ended", SOON, |_| true)["reason"], "Removed by host");
+    assert!(carol.cli.wait(SOON).is_some());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use engine::{
     Command, Delivery, Levels, Line, MessageId, Moderation, Participant, ParticipantId,
-    ParticipantState, Recipient, SessionKind, Standing, Waiting, WaitingState,
+    ParticipantState, Recipient, ReferId, SessionKind, Standing, Waiting, WaitingState,
 };
 use iced::widget::text_editor;
 use iced::{Color, Size};
@@ -106,6 +106,8 @@ pub struct State {
     floating: Option<Floating>,
     toast: Option<(String, Instant)>,
     notice: Option<String>,
+    /// What others want of us, in words.
+    wishes: Vec<(ReferId, String)>,
     shows_chat: bool,
     chat_tab: bool,
     is_narrow: bool,
@@ -202,6 +204,8 @@ pub enum Message {
     ToEndPressed,
     /// A refused text is to be copied.
     UnsentCopied(usize),
+    /// What somebody else wants is done, or not.
+    WishDecided(ReferId, bool),
 }
 
 /// What should happen.
@@ -254,6 +258,7 @@ impl State {
             floating: None,
             toast: None,
             notice: None,
+            wishes: Vec::new(),
             shows_chat: true,
             chat_tab: true,
             is_narrow: false,
@@ -546,6 +551,7 @@ impl State {
                 self.scrolled(true);
                 return Action::ToEnd;
             }
+            Message::WishDecided(refer, accepted) => return self.decide_wish(refer, accepted),
             Message::UnsentCopied(place) => {
                 if let Some(Entry::Unsent { source, .. }) = self.entries.get(place) {
                     return self.copy_text(source.text().to_owned(), source.hidden());

@@ -31,6 +31,13 @@ pub enum Command {
         /// The call, as named in its `Invited` event.
         call: CallKey,
     },
+    /// The host's answer to `Event::Referred`.
+    DecideReferral {
+        /// Which.
+        refer: RequestId,
+        /// Whether whom it names is called.
+        accepted: bool,
+    },
     /// Report on `SipAct::Dial`: the INVITE is on its way under this key.
     Dialling {
         /// Who is called.
@@ -92,6 +99,13 @@ pub enum Command {
     NotReinvited {
         /// Which call.
         call: CallKey,
+    },
+    /// Report on `SipAct::AcceptRefer`.
+    ReferAccepted {
+        /// As in the effect.
+        refer: RequestId,
+        /// Who is told what comes of it; `None` where nobody wants to be.
+        tells: Option<SubscriptionKey>,
     },
     /// Send somebody away who waits in the lobby.
     Refuse {

@@ -61,6 +61,13 @@ pub enum SipAct {
         /// Whether the Contact says `;isfocus` (RFC 3840 §9, RFC 4579 §5.2).
         is_focus: bool,
     },
+    /// Take a REFER: 202, then 100; `Command::ReferAccepted` reports.
+    AcceptRefer {
+        /// Which.
+        refer: RequestId,
+        /// User part of the Contact.
+        contact_user: String,
+    },
     /// Accept a SUBSCRIBE with 200; `Command::Subscription` reports the key.
     AcceptSubscribe {
         /// Which.
@@ -87,6 +94,10 @@ pub enum SipAct {
         contact_user: String,
         /// Whether the Contact says `;isfocus`.
         is_focus: bool,
+        /// Further headers of the INVITE.
+        headers: Vec<(&'static str, String)>,
+        /// Who wanted that by REFER and is told what comes of it.
+        tells: Option<SubscriptionKey>,
     },
     /// BYE.
     HangUp {
@@ -135,6 +146,13 @@ pub enum SipAct {
         /// Type and body.
         content: Content,
     },
+    /// Tell who sent a REFER how far it is; a final status ends it.
+    ReferProgress {
+        /// Whom.
+        subscription: SubscriptionKey,
+        /// How far.
+        status: StatusCode,
+    },
     /// Offer the session anew, whole (RFC 3261 §14): with another Contact, or another direction. Where that is not agreed
     /// to `Command::NotReinvited` reports, and the session is as it was.
     Reinvite {
@@ -158,6 +176,13 @@ pub enum SipAct {
     Reject {
         /// Which call.
         call: CallKey,
+        /// With what.
+        failure: Failure,
+    },
+    /// Refuse a REFER.
+    RejectRefer {
+        /// Which.
+        refer: RequestId,
         /// With what.
         failure: Failure,
     },

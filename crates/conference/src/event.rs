@@ -212,6 +212,24 @@ pub enum Event {
     },
     /// A participant came, changed or went.
     Participant(Participant),
+    /// A participant wants somebody called into the conference: the host says whether, by `Command::DecideReferral`.
+    Referred {
+        /// Which wish.
+        refer: sip_core::RequestId,
+        /// Whose.
+        participant: ParticipantId,
+        /// His name.
+        name: String,
+        /// Whom to call.
+        to: String,
+        /// Who is said to want it, which nothing proves; empty where nobody is named.
+        referred_by: String,
+    },
+    /// He has gone: nobody waits for that any more.
+    ReferredGone {
+        /// Which wish.
+        refer: sip_core::RequestId,
+    },
     /// A line of ours was refused before it got a place: nothing was sent.
     Refused {
         /// As given with the command.

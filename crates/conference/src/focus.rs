@@ -6,6 +6,7 @@ mod delivery;
 mod documents;
 mod door;
 mod moderation;
+mod referral;
 mod talk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +32,7 @@ pub use moderation::Moderation;
 use delivery::{InFlight, Queued, Written};
 use documents::Subscriber;
 use door::Door;
+use referral::Referral;
 
 /// Somebody who left is shown this long.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
@@ -155,6 +157,10 @@ pub struct Focus {
     conference_limit: SenderLimit,
     tokens: BTreeMap<Token, CallKey>,
     requests: BTreeMap<RequestId, CallKey>,
+    /// Whom participants want to be called, until the host says.
+    referrals: BTreeMap<RequestId, Referral>,
+    /// Whom moderators want to be removed, until the Endpoint has answered them.
+    removals: BTreeMap<RequestId, Vec<ParticipantId>>,
     seen: VecDeque<talk::Seen>,
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     subscribing: BTreeMap<RequestId, Option<CallKey>>,
@@ -224,6 +230,8 @@ impl Focus {
             now,
             tokens: BTreeMap::new(),
             requests: BTreeMap::new(),
+            referrals: BTreeMap::new(),
+            removals: BTreeMap::new(),
             seen: VecDeque::new(),
             subscribers: BTreeMap::new(),
             subscribing: BTreeMap::new(),
@@ -237,6 +245,9 @@ impl Focus {
         self.now = now;
         match command {
             Command::Admit { call } => self.admit(call, now),
+            Command::DecideReferral { refer, accepted } => {
+                self.decide_referral(refer, accepted, now);
+            }
             Command::Dialling { participant, call } => self.dialling(participant, call),
             Command::AcceptFailed { call } => {
                 let reason = "There is no audio format in common".to_owned();
@@ -255,6 +266,7 @@ impl Focus {
             Command::Muted { on } => self.change(HOST, now, |host| host.muted = on),
             Command::NotReinvited { call } => self.not_reinvited(call),
             Command::Refuse { waiting } => self.refuse(waiting),
+            Command::ReferAccepted { refer, tells } => self.refer_accepted(refer, tells, now),
             Command::Remove { participant } => self.remove(participant, now),
             Command::Resend { message, recipient } => self.resend(message, &recipient, now),
             Command::Say { reference, text, to } => self.say(reference, text, to, now),
@@ -320,6 +332,12 @@ impl Focus {
                     self.tell(Event::Notice { text });
                 }
             }
+            SipEvent::Referred {
+                refer, call, refer_to, referred_by, request, identity, ..
+            } => {
+                let wish = (&**refer_to, referred_by.as_deref());
+                self.referred(refer.id(), *call, wish, request, identity);
+            }
             SipEvent::Rejected { call, failure } => self.refused(*call, failure, now),
             SipEvent::SubscribeReceived {
                 subscribe,
@@ -351,7 +369,6 @@ impl Focus {
             | SipEvent::Registration { .. }
             | SipEvent::Notified { .. }
             | SipEvent::ReferProgress { .. }
-            | SipEvent::Referred { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReinviteAcked { .. } => {}
         }

@@ -229,6 +229,7 @@ impl Member {
             }
             Command::AcceptFailed { .. }
             | Command::Admit { .. }
+            | Command::DecideReferral { .. }
             | Command::Dialling { .. }
             | Command::DialFailed { .. }
             | Command::Invite { .. }
@@ -236,6 +237,7 @@ impl Member {
             | Command::LetIn { .. }
             | Command::Lobby { .. }
             | Command::Lock { .. }
+            | Command::ReferAccepted { .. }
             | Command::Refuse { .. }
             | Command::Remove { .. } => {
                 let text = "Only the host of a conference can do that".to_owned();

@@ -6,6 +6,7 @@ mod commands;
 mod effects;
 mod events;
 mod lifetime;
+mod look_up;
 mod moderation;
 mod network;
 mod registration;
@@ -19,8 +20,8 @@ use media::io::{MediaEvent, Session as Sound};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use sip_core::{
-    CallKey, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingSubscribe, Request,
-    RequestId, Transport, Uri,
+    CallKey, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingRefer,
+    PendingSubscribe, Request, RequestId, Transport, Uri,
 };
 use sip_net::{BindError, Driver, Received, StopWatch};
 use tokio::sync::{Notify, mpsc};
@@ -38,23 +39,6 @@ const LEVEL_TICK: Duration = Duration::from_millis(50);
 
 /// So often it is looked whether time stood still.
 const PULSE: Duration = Duration::from_secs(1);
-
-/// A server that is looked for, for a call.
-struct LookUp {
-    /// The generation it was asked in: the answer to a question of an earlier one is nobody's any more.
-    generation: u64,
-    purpose: Purpose,
-}
-
-/// What it was looked up for.
-enum Purpose {
-    /// A call of the user's.
-    Call { target: Uri },
-    /// Whom the other wants us to call.
-    Referred { target: Uri, referred: transfer::Referred },
-    /// A participant of the conference.
-    Dial { act: Box<conference::SipAct> },
-}
 
 /// A call that rings here.
 struct Ringing {
@@ -91,7 +75,7 @@ struct Actor {
     levels: Arc<Mutex<Levels>>,
     calls: Calls,
     session: Option<Session>,
-    /// Counts sessions and calls about to be made; see [`LookUp`].
+    /// Counts sessions and calls about to be made; see [`look_up::LookUp`].
     generation: u64,
     /// A call of the user's waits for the address of its host.
     looks_up: bool,
@@ -107,11 +91,14 @@ struct Actor {
     /// Texts in reply to calls that were declined, by whom they are for.
     replies: BTreeMap<RequestId, String>,
     subscribes: BTreeMap<RequestId, PendingSubscribe>,
+    refers: BTreeMap<RequestId, PendingRefer>,
+    /// What participants want of the conference, as the user knows it.
+    wishes: BTreeMap<ReferId, RequestId>,
     /// The wish of the other that the user has to decide on.
     referred: Option<(ReferId, transfer::Referred)>,
     /// Ours, by their requests.
     transfers: BTreeMap<RequestId, transfer::Transfer>,
-    look_ups: BTreeMap<RequestId, LookUp>,
+    look_ups: BTreeMap<RequestId, look_up::LookUp>,
     journal: Journal,
     own: NameAddr,
     cname: String,
@@ -256,6 +243,8 @@ impl Actor {
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
             subscribes: BTreeMap::new(),
+            refers: BTreeMap::new(),
+            wishes: BTreeMap::new(),
             referred: None,
             transfers: BTreeMap::new(),
             look_ups: BTreeMap::new(),

@@ -134,7 +134,7 @@ pub enum TransferTo {
 /// What window and command line can ask for. One session (conference hosted, conference joined, or call) at a time.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Call whom the other wants us to call; the present call ends with that.
+    /// Call whom the other wants us to call; the present call ends with that. In a hosted conference: call him into it.
     AcceptRefer {
         /// Which.
         refer: ReferId,
@@ -184,7 +184,7 @@ pub enum Command {
         /// Whom to call.
         invite: Vec<String>,
     },
-    /// Call one more into the hosted conference.
+    /// Call one more into the hosted conference; in the conference of another, ask its host to do so.
     Invite {
         /// As in [`Command::Call`].
         uri: String,
@@ -229,7 +229,7 @@ pub enum Command {
         /// Which.
         refer: ReferId,
     },
-    /// Remove a participant, or give up calling him.
+    /// Remove a participant, or give up calling him; in the conference of another, ask for that as a moderator.
     Remove {
         /// Whom.
         participant: ParticipantId,
@@ -398,7 +398,8 @@ pub enum Event {
         /// Why it failed; otherwise empty.
         reason: String,
     },
-    /// The other wants the call moved: that we call somebody else instead (RFC 3515).
+    /// The other wants the call moved: that we call somebody else instead (RFC 3515). In a hosted conference: a participant
+    /// wants somebody to be called into it.
     Referred {
         /// Which.
         refer: ReferId,

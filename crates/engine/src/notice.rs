@@ -161,6 +161,35 @@ pub(crate) fn not_moved(name: &str, code: Option<u16>) -> String {
     }
 }
 
+pub(crate) fn invited_by_host(who: &str) -> String {
+    format!("{who} was called into the conference, as you asked.")
+}
+
+pub(crate) fn not_invited_by_host(who: &str, code: Option<u16>) -> String {
+    match code {
+        Some(603) => format!("The host did not want {who} to be called. (603)"),
+        Some(403 | 405 | 501) => {
+            format!("This conference calls nobody for its participants: {who} was not called.")
+        }
+        Some(code) => format!("The conference called {who} for you, in vain. ({code})"),
+        None => format!("The conference did not say whether {who} was called."),
+    }
+}
+
+pub(crate) fn removed_by_host(who: &str) -> String {
+    format!("{who} was removed from the conference, as you asked.")
+}
+
+pub(crate) fn not_removed_by_host(who: &str, code: Option<u16>) -> String {
+    match code {
+        Some(403 | 405 | 501 | 603) => {
+            format!("Only the host, and moderators whom he names, can remove people: {who} stays.")
+        }
+        Some(code) => format!("{who} was not removed. ({code})"),
+        None => format!("The conference did not say whether {who} was removed."),
+    }
+}
+
 pub(crate) fn no_session() -> String {
     "There is no call at the moment.".to_owned()
 }

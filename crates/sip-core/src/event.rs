@@ -163,6 +163,8 @@ pub enum Event {
         request: Request,
         /// The flow it came by.
         flow: Flow,
+        /// Who sent it, as far as anything proves it.
+        identity: Identity,
     },
     /// An account stands otherwise than before.
     Registration {

@@ -34,7 +34,7 @@ pub use key::{
 };
 pub use message::{
     AnyUri, CSeq, Content, Failure, Headers, Host, KeyPress, Message, Method, NameAddr, Params,
-    ParseError, Provisional, Reason, ReferTo, Replaces, Request, Response, Scheme, StatusCode,
-    Success, Text, Uri, Via,
+    ParseError, Provisional, Reason, ReferMethod, ReferTo, Replaces, Request, Response, Scheme,
+    StatusCode, Success, Text, Uri, Via,
 };
 pub use record::{Bodies, Direction, Recorded};

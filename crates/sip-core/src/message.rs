@@ -40,7 +40,7 @@ pub use params::Params;
 pub use rack::RAck;
 pub(crate) use rack::rseq_number;
 pub use reason::{Protocol, Reason};
-pub use refer_to::{ReferTo, ReferToFault};
+pub use refer_to::{ReferMethod, ReferTo, ReferToFault};
 pub use replaces::Replaces;
 pub use session_expires::{MinSe, Refresher, SessionExpires};
 pub use sipfrag::StatusFragment;

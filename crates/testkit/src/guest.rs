@@ -116,6 +116,7 @@ impl Guest {
                 member.handle_command(command, self.shell.now);
             }
         }
+        self.shell.decline_refers();
         self.carry_out();
     }
 

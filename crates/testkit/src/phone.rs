@@ -91,6 +91,7 @@ pub struct Phone {
     texts: Vec<Text>,
     outcomes: Vec<(RequestId, Option<u16>)>,
     refused: Option<CallFailure>,
+    news: Vec<Option<u16>>,
 }
 
 impl Phone {
@@ -108,8 +109,19 @@ impl Phone {
             texts: Vec::new(),
             outcomes: Vec::new(),
             refused: None,
+            news: Vec::new(),
         };
         net.add(address, phone)
+    }
+
+    /// Asks whom it talks to, to call or to remove somebody.
+    pub fn refer(&mut self, to: sip_core::Target<'_>) -> Option<RequestId> {
+        self.shell.refer(self.call?, to)
+    }
+
+    /// What it was told of that, as status codes.
+    pub fn news(&self) -> &[Option<u16>] {
+        &self.news
     }
 
     /// The phone's own address.
@@ -236,6 +248,9 @@ impl Phone {
             Event::Cancelled { call, .. } if self.ringing.is_some_and(|(key, _)| key == *call) => {
                 self.ringing = None;
             }
+            Event::ReferProgress { status, .. } => {
+                self.news.push(status.map(sip_core::StatusCode::code));
+            }
             Event::Rejected { failure, .. } => self.refused = Some(failure.clone()),
             Event::Completed { request, outcome, .. } => {
                 let status = match outcome {
@@ -266,7 +281,6 @@ impl Phone {
             | Event::Notified { .. }
             | Event::Progress { .. }
             | Event::Redirected { .. }
-            | Event::ReferProgress { .. }
             | Event::Referred { .. }
             | Event::Reanswered { .. }
             | Event::AddressChanged { .. }
@@ -276,6 +290,7 @@ impl Phone {
             | Event::SubscriptionEnded { .. } => {}
         }
         self.shell.absorb(event);
+        self.shell.decline_refers();
     }
 
     fn note(&self, call: Option<CallKey>, request: &Request) -> Text {

@@ -12,7 +12,7 @@ use sip_core::sdp::{AudioFormat, Direction, LocalAudio, Negotiator};
 use sip_core::{
     AwaitingAck, CallKey, Config, Confirmed, Contact, Content, Early, EndReason, Endpoint, Event,
     Flow, Host, Incoming, Input, Invite, Method, NameAddr, Outcome, Output, PagerMessage,
-    PendingMessage, PendingSubscribe, RequestId, Subscribe, Transport, Uri, Way,
+    PendingMessage, PendingRefer, PendingSubscribe, RequestId, Subscribe, Transport, Uri, Way,
 };
 
 /// The Endpoint and everything that the engine remembers beside it.
@@ -31,6 +31,7 @@ pub struct Shell {
     confirmed: BTreeMap<CallKey, Confirmed>,
     messages: BTreeMap<RequestId, PendingMessage>,
     subscribes: BTreeMap<RequestId, PendingSubscribe>,
+    refers: BTreeMap<RequestId, PendingRefer>,
     media: BTreeMap<CallKey, Negotiator>,
     contacts: BTreeMap<CallKey, Contact>,
     sessions: u64,
@@ -56,6 +57,7 @@ impl Shell {
             confirmed: BTreeMap::new(),
             messages: BTreeMap::new(),
             subscribes: BTreeMap::new(),
+            refers: BTreeMap::new(),
             media: BTreeMap::new(),
             contacts: BTreeMap::new(),
             sessions: 0,
@@ -96,6 +98,17 @@ impl Shell {
 
     /// Calls somebody.
     pub fn dial(&mut self, target: Uri, from: NameAddr, contact: Contact) -> Option<CallKey> {
+        self.dial_with(target, from, contact, Vec::new())
+    }
+
+    /// The same, with further headers.
+    pub fn dial_with(
+        &mut self,
+        target: Uri,
+        from: NameAddr,
+        contact: Contact,
+        headers: Vec<(&'static str, String)>,
+    ) -> Option<CallKey> {
         let way = self.way_to(&target);
         let mut negotiator = self.negotiator();
         let early = self.endpoint.invite(
@@ -107,7 +120,7 @@ impl Shell {
                 contact: contact.clone(),
                 offer: negotiator.offer(),
                 expires: None,
-                headers: Vec::new(),
+                headers,
             },
             self.now.monotonic,
         );
@@ -116,6 +129,20 @@ impl Shell {
         self.media.insert(key, negotiator);
         self.contacts.insert(key, contact);
         Some(key)
+    }
+
+    /// Asks the other end of a call to call, or to remove, somebody.
+    pub fn refer(&mut self, key: CallKey, to: sip_core::Target<'_>) -> Option<RequestId> {
+        let call = self.confirmed.get(&key)?;
+        Some(self.endpoint.refer(sip_core::Refer { call, to }, self.now.monotonic))
+    }
+
+    /// Refuses the wishes of others that nobody has decided on.
+    pub fn decline_refers(&mut self) {
+        for (_, refer) in std::mem::take(&mut self.refers) {
+            let now = self.now.monotonic;
+            self.endpoint.reject_refer(refer, sip_core::Failure::DECLINE, now);
+        }
     }
 
     /// Takes a call that rings; false where its offer cannot be answered.
@@ -266,7 +293,7 @@ impl Shell {
             | Event::ReinviteAcked { .. }
             | Event::SubscriptionEnded { .. } => {}
             Event::Referred { refer, .. } => {
-                self.endpoint.reject_refer(refer, sip_core::Failure::DECLINE, self.now.monotonic);
+                self.refers.insert(refer.id(), refer);
             }
         }
         Vec::new()
@@ -281,6 +308,12 @@ impl Shell {
                     return vec![Command::AcceptFailed { call }];
                 }
             }
+            SipAct::AcceptRefer { refer, contact_user } => {
+                let Some(pending) = self.refers.remove(&refer) else { return Vec::new() };
+                let contact = Contact::new(contact_user, true);
+                let tells = self.endpoint.accept_refer(pending, contact, now);
+                return vec![Command::ReferAccepted { refer, tells }];
+            }
             SipAct::AcceptSubscribe { subscribe, expires, contact_user } => {
                 return self.accept_subscribe(subscribe, expires, contact_user);
             }
@@ -289,10 +322,15 @@ impl Shell {
                     self.endpoint.cancel(early, now);
                 }
             }
-            SipAct::Dial { participant, target, from, contact_user, is_focus } => {
+            SipAct::Dial { participant, target, from, contact_user, is_focus, headers, tells } => {
                 let contact = Contact::new(contact_user, is_focus);
-                return vec![match self.dial(target, from, contact) {
-                    Some(call) => Command::Dialling { participant, call },
+                return vec![match self.dial_with(target, from, contact, headers) {
+                    Some(call) => {
+                        if let Some(tells) = tells {
+                            self.endpoint.follow_refer(tells, call);
+                        }
+                        Command::Dialling { participant, call }
+                    }
                     None => {
                         let reason = "no way there".to_owned();
                         Command::DialFailed { participant, reason }
@@ -323,6 +361,9 @@ impl Shell {
                     None => Command::Unsendable { token },
                 }];
             }
+            SipAct::ReferProgress { subscription, status } => {
+                self.endpoint.refer_progress(subscription, status, now);
+            }
             SipAct::Reinvite { call, contact_user, is_focus, on_hold } => {
                 let own = self.contacts.get(&call).cloned();
                 let contact = contact_user.map(|user| Contact::new(user, is_focus)).or(own);
@@ -331,6 +372,11 @@ impl Shell {
                 self.reinvite(call, hold);
             }
             SipAct::Reject { call, failure } => self.reject(call, failure),
+            SipAct::RejectRefer { refer, failure } => {
+                if let Some(refer) = self.refers.remove(&refer) {
+                    self.endpoint.reject_refer(refer, failure, now);
+                }
+            }
             SipAct::RejectSubscribe { subscribe, failure } => {
                 if let Some(subscribe) = self.subscribes.remove(&subscribe) {
                     self.endpoint.reject_subscribe(subscribe, failure, now);

@@ -29,6 +29,11 @@ impl State {
         if let Some(notice) = &self.notice {
             page = page.push(banner(tokens, notice));
         }
+        if self.ended.is_none() {
+            for (refer, words) in &self.wishes {
+                page = page.push(self.wish_banner(tokens, *refer, words));
+            }
+        }
         if let Some(reason) = &self.ended {
             page = page.push(ended_banner(tokens, reason));
         }
@@ -101,7 +106,7 @@ impl State {
     }
 
     fn can_invite(&self) -> bool {
-        self.kind == SessionKind::Hosted && self.ended.is_none()
+        self.kind != SessionKind::Call && self.ended.is_none()
     }
 
     /// "hosted by you · 3 of 4 connected".

@@ -1,8 +1,9 @@
 //! What the host can do about one person: a card with all of it.
 
-use engine::{Command, Moderation, Participant, ParticipantId, ParticipantState};
-use iced::widget::{Column, row};
-use iced::{Alignment, Element};
+use engine::ReferId;
+use engine::{Command, Moderation, Participant, ParticipantId, ParticipantState, SessionKind};
+use iced::widget::{Column, container, row};
+use iced::{Alignment, Element, Length};
 
 use super::{Action, Message, State};
 use crate::icon::Icon;
@@ -52,6 +53,52 @@ impl State {
             .padding(16)
             .width(360)
             .into()
+    }
+
+    /// Somebody wants somebody called: the user says whether.
+    pub(super) fn wish_banner<'a>(
+        &'a self,
+        tokens: Tokens,
+        refer: ReferId,
+        words: &'a str,
+    ) -> Element<'a, Message> {
+        let decide = |accepted: bool| Some(Message::WishDecided(refer, accepted));
+        let content = row![
+            Icon::Invite.view(20.0, tokens.accent),
+            container(label(words, 14.0, tokens.text)).width(Length::Fill),
+            action(tokens, Kind::Normal, None, "No", decide(false)),
+            action(tokens, Kind::Primary, Some(Icon::Phone), "Call", decide(true))
+        ]
+        .spacing(12)
+        .align_y(Alignment::Center);
+        let panel = tokens.fill(tokens.raised);
+        container(content).padding([8, 16]).width(Length::Fill).style(panel).into()
+    }
+
+    /// The other, or a participant, wants somebody called.
+    pub fn wish(&mut self, refer: ReferId, name: &str, to: &str) {
+        let name = crate::clean::one_line(name, 40);
+        let to = crate::clean::one_line(to, 60);
+        let words = if self.kind == SessionKind::Hosted {
+            format!("{name} wants {to} to be called into the conference.")
+        } else {
+            format!("{name} wants you to call {to} instead. This call ends then.")
+        };
+        self.wishes.push((refer, words));
+    }
+
+    /// Nobody wants that any more.
+    pub fn wish_gone(&mut self, refer: ReferId) {
+        self.wishes.retain(|(known, _)| *known != refer);
+    }
+
+    pub(super) fn decide_wish(&mut self, refer: ReferId, accepted: bool) -> Action {
+        self.wish_gone(refer);
+        Action::Send(vec![if accepted {
+            Command::AcceptRefer { refer }
+        } else {
+            Command::RefuseRefer { refer }
+        }])
     }
 
     /// The card stays: the next press may belong to the same person.

@@ -65,12 +65,17 @@ impl Window {
                     self.send(command);
                 }
             }
-            // Nobody is asked: the other hears that it was declined, and the user what he wanted.
-            Event::Referred { refer, .. } => {
-                self.send(Command::RefuseRefer { refer });
+            Event::Referred { refer, name, to, .. } => match self.sessions.running_mut() {
+                Some(session) => session.screen.wish(refer, &name, &to),
+                None => {
+                    self.send(Command::RefuseRefer { refer });
+                }
+            },
+            Event::ReferredGone { refer } => {
+                self.with(|session| session.screen.wish_gone(refer));
             }
             // A failure comes as a notice too; what keys are for is a script's business.
-            Event::Digit { .. } | Event::ReferredGone { .. } | Event::Registration { .. } => {}
+            Event::Digit { .. } | Event::Registration { .. } => {}
             Event::Refused { reference, reason } => {
                 self.with(|session| session.screen.refused(&reference, reason))
             }

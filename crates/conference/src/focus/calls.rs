@@ -104,6 +104,18 @@ impl Focus {
     }
 
     pub(super) fn invite(&mut self, target: AnyUri, wished: Option<String>, now: Now) {
+        self.invite_with(target, wished, Vec::new(), None, now);
+    }
+
+    /// The same, with further headers, and for somebody who is told what comes of it.
+    pub(super) fn invite_with(
+        &mut self,
+        target: AnyUri,
+        wished: Option<String>,
+        headers: Vec<(&'static str, String)>,
+        tells: Option<SubscriptionKey>,
+        now: Now,
+    ) {
         let Some(uri) = target.as_sip().cloned() else {
             self.tell(Event::Notice {
                 text: format!("{target} cannot be called: only SIP addresses can"),
@@ -122,7 +134,15 @@ impl Focus {
         let display = format!("{host} ({})", self.settings.subject);
         let from = NameAddr::new(Some(&display), self.settings.conference.clone());
         let contact_user = self.conference_user();
-        self.sip(SipAct::Dial { participant, target: uri, from, contact_user, is_focus: true });
+        self.sip(SipAct::Dial {
+            participant,
+            target: uri,
+            from,
+            contact_user,
+            is_focus: true,
+            headers,
+            tells,
+        });
     }
 
     pub(super) fn conference_user(&self) -> String {
@@ -279,6 +299,7 @@ impl Focus {
         person.call = None;
         let waiting = std::mem::take(&mut person.waiting);
         let entity = person.shown.entity.clone();
+        self.referrer_gone(id);
         for line in waiting {
             self.delivery(line, &entity, crate::DeliveryState::Left, None, String::new());
         }

@@ -59,7 +59,7 @@ impl Focus {
     }
 
     /// The leg whose dialog Target-Dialog names, both tags right (RFC 4538 §4). The tags are as we see them.
-    fn target_dialog(&self, request: &Request) -> Option<CallKey> {
+    pub(super) fn target_dialog(&self, request: &Request) -> Option<CallKey> {
         let value = request.headers.get("Target-Dialog")?;
         let (call_id, params) = value.split_once(';')?;
         let params = sip_core::Params::parse(params).ok()?;

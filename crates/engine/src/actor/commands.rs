@@ -6,12 +6,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::RngCore;
 use sip_core::auth::Guard;
-use sip_core::{
-    AnyUri, Content, Failure, Flow, Invite, NameAddr, PagerMessage, RequestId, Uri, Way,
-};
+use sip_core::{AnyUri, Content, Failure, Invite, NameAddr, PagerMessage, Uri, Way};
 
 use super::lifetime::record;
-use super::{Actor, LookUp, Purpose, Ringing};
+use super::look_up::Purpose;
+use super::{Actor, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
 use crate::{Command, Event, IncomingId, Password, RecordKind, SessionKind, notice, parse_target};
@@ -45,9 +44,7 @@ impl Actor {
             }
             Command::RefuseRefer { refer } => self.decide_refer(refer, false),
             Command::Transfer { participant, to } => self.transfer(participant, to),
-            Command::Remove { participant } => {
-                self.tell_host(conference::Command::Remove { participant });
-            }
+            Command::Remove { participant } => self.remove(participant),
             Command::Resend { message, recipient } => {
                 self.tell_focus(conference::Command::Resend { message, recipient });
             }
@@ -152,9 +149,14 @@ impl Actor {
     }
 
     fn invite(&mut self, text: &str) {
-        if !matches!(self.session, Some(Session::Hosted(_))) {
-            self.notice(notice::only_host());
-            return;
+        match &self.session {
+            Some(Session::Hosted(_)) => {}
+            Some(Session::Called { call, member, .. }) if member.is_conference().is_some() => {
+                let call = *call;
+                return self.ask_to_invite(call, text);
+            }
+            Some(Session::Called { .. }) => return self.notice(notice::only_host()),
+            None => return self.notice(notice::no_session()),
         }
         match parse_target(text) {
             Ok((uri, name)) => {
@@ -182,46 +184,7 @@ impl Actor {
         }
     }
 
-    pub(super) fn look_up(&mut self, target: &Uri, purpose: Purpose) {
-        if let Some(local) = self.local_by_account(target) {
-            self.found_way(purpose, Some(local));
-            return;
-        }
-        let request = self.endpoint.locate(&self.next_hop_to(target), Instant::now());
-        let generation = self.generation;
-        self.look_ups.insert(request, LookUp { generation, purpose });
-    }
-
-    /// The first way to whom a call is for: what it says of ourselves is the address that leads there. The INVITE finds
-    /// its way itself, and takes another where that one leads nowhere.
-    pub(super) fn looked_up(&mut self, request: RequestId, way: Option<Flow>) {
-        let Some(LookUp { generation, purpose }) = self.look_ups.remove(&request) else { return };
-        if generation != self.generation {
-            return;
-        }
-        self.found_way(purpose, way.map(|flow| flow.local.ip()));
-    }
-
-    fn found_way(&mut self, purpose: Purpose, local: Option<IpAddr>) {
-        match purpose {
-            Purpose::Call { target } => {
-                self.looks_up = false;
-                match local {
-                    Some(local) => self.call_at(target, local),
-                    None => {
-                        let reason = notice::not_found(&target.host.to_string());
-                        self.tell(Event::Ended { reason });
-                    }
-                }
-            }
-            Purpose::Referred { target: uri, referred } => {
-                self.call_referred(uri, &referred, local);
-            }
-            Purpose::Dial { act } => self.dial_at(*act, local),
-        }
-    }
-
-    fn call_at(&mut self, target: Uri, local: IpAddr) {
+    pub(super) fn call_at(&mut self, target: Uri, local: IpAddr) {
         self.call_with(target, local, Vec::new());
     }
 

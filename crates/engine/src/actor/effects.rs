@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use conference::{Command as ToSession, Effect, Event as SessionEvent, MixerAct, SipAct};
 use sip_core::{
-    AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, Subscribe, Uri, Way,
+    AnyUri, CallKey, Contact, Failure, Invite, NameAddr, PagerMessage, StatusCode, Subscribe,
+    SubscriptionKey, Uri, Way,
 };
 
-use super::{Actor, Purpose};
+use super::Actor;
+use super::look_up::Purpose;
 use crate::calls::{Key, first_offer};
 use crate::session::Session;
-use crate::{Event, Participant, ParticipantState, SessionKind, notice};
+use crate::{Event, Participant, ParticipantState, ReferId, SessionKind, notice};
 
 impl Actor {
     pub(super) fn drain_effects(&mut self) {
@@ -53,6 +55,19 @@ impl Actor {
             SessionEvent::Lobby(waiting) => self.tell(Event::Lobby(waiting)),
             SessionEvent::Notice { text } => self.notice(text),
             SessionEvent::Participant(participant) => self.participant(participant),
+            SessionEvent::Referred { refer, name, to, referred_by, .. } => {
+                self.next_incoming += 1;
+                let id = ReferId(self.next_incoming);
+                self.wishes.insert(id, refer);
+                self.tell(Event::Referred { refer: id, name, to, referred_by });
+            }
+            SessionEvent::ReferredGone { refer } => {
+                let known = self.wishes.iter().find(|(_, wish)| **wish == refer);
+                if let Some(id) = known.map(|(id, _)| *id) {
+                    self.wishes.remove(&id);
+                    self.tell(Event::ReferredGone { refer: id });
+                }
+            }
             SessionEvent::Refused { reference, reason } => {
                 self.tell(Event::Refused { reference, reason })
             }
@@ -93,6 +108,12 @@ impl Actor {
             SipAct::Accept { call, contact_user, is_focus } => {
                 self.accept(call, Contact::new(contact_user, is_focus));
             }
+            SipAct::AcceptRefer { refer, contact_user } => {
+                let Some(key) = self.refers.remove(&refer) else { return };
+                let contact = Contact::new(contact_user, true);
+                let tells = self.endpoint.accept_refer(key, contact, now);
+                self.report(ToSession::ReferAccepted { refer, tells });
+            }
             SipAct::AcceptSubscribe { subscribe, expires, contact_user } => {
                 let Some(key) = self.subscribes.remove(&subscribe) else { return };
                 let contact = Contact::new(contact_user, true);
@@ -105,10 +126,11 @@ impl Actor {
                 }
             }
             SipAct::Dial { .. } => {
-                if let SipAct::Dial { target, participant, .. } = &act {
+                if let SipAct::Dial { target, participant, tells, .. } = &act {
                     let target = target.clone();
                     if sip_core::is_emergency(&target) {
                         let (participant, reason) = (*participant, notice::emergency());
+                        self.not_dialled(*tells, StatusCode::DECLINE);
                         self.report(ToSession::DialFailed { participant, reason });
                         return;
                     }
@@ -147,6 +169,9 @@ impl Actor {
                 let request = self.endpoint.pager_message(message, now);
                 self.report(ToSession::Sent { token, request });
             }
+            SipAct::ReferProgress { subscription, status } => {
+                self.endpoint.refer_progress(subscription, status, now);
+            }
             SipAct::Reinvite { call, contact_user, is_focus, on_hold } => {
                 let own = self.own_contact();
                 let contact = contact_user.map_or(own, |user| Contact::new(user, is_focus));
@@ -159,6 +184,11 @@ impl Actor {
                     self.endpoint.reject(key, failure, now);
                 }
                 self.calls.remove(call, None);
+            }
+            SipAct::RejectRefer { refer, failure } => {
+                if let Some(key) = self.refers.remove(&refer) {
+                    self.endpoint.reject_refer(key, failure, now);
+                }
             }
             SipAct::RejectSubscribe { subscribe, failure } => {
                 if let Some(key) = self.subscribes.remove(&subscribe) {
@@ -189,6 +219,13 @@ impl Actor {
                 let subscription = self.endpoint.subscribe(subscribe, now);
                 self.report(ToSession::Subscription { subscribe: None, subscription });
             }
+        }
+    }
+
+    /// Nobody was called for who sent a REFER: he hears it.
+    fn not_dialled(&mut self, tells: Option<SubscriptionKey>, status: StatusCode) {
+        if let Some(tells) = tells {
+            self.endpoint.refer_progress(tells, status, Instant::now());
         }
     }
 
@@ -241,11 +278,15 @@ impl Actor {
 
     /// A participant's host was looked up: the INVITE goes out.
     pub(super) fn dial_at(&mut self, act: SipAct, local: Option<IpAddr>) {
-        let SipAct::Dial { participant, target, from, contact_user, is_focus } = act else {
+        let SipAct::Dial { participant, target, from, contact_user, is_focus, headers, tells } =
+            act
+        else {
             return;
         };
-        let fail =
-            |actor: &mut Self, reason| actor.report(ToSession::DialFailed { participant, reason });
+        let fail = |actor: &mut Self, reason| {
+            actor.not_dialled(tells, StatusCode::SERVICE_UNAVAILABLE);
+            actor.report(ToSession::DialFailed { participant, reason });
+        };
         let Some(local) = local else {
             let reason = notice::not_found(&target.host.to_string());
             return fail(self, reason);
@@ -266,10 +307,12 @@ impl Actor {
         let way = self.way();
         let contact = Contact::new(contact_user, is_focus);
         let to = NameAddr::new(None, target.bare());
-        let headers = Vec::new();
         let invite = Invite { target, way, from, to, contact, offer, expires: None, headers };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
+        if let Some(tells) = tells {
+            self.endpoint.follow_refer(tells, call);
+        }
         self.calls.insert(call, Key::Early(early), local, Vec::new()).offered(negotiator, sockets);
         self.report(ToSession::Dialling { participant, call });
     }

@@ -67,6 +67,11 @@ impl Actor {
             SipEvent::ReferProgress { request, status, is_last, .. } => {
                 self.transfer_progress(request, status, is_last);
             }
+            SipEvent::Referred { refer, .. }
+                if matches!(self.session, Some(Session::Hosted(_))) =>
+            {
+                self.refers.insert(refer.id(), refer);
+            }
             SipEvent::Referred { refer, call, refer_to, referred_by, .. } => {
                 self.referred(refer, call, refer_to, referred_by);
             }

@@ -58,6 +58,9 @@ impl Actor {
     /// The same, where another takes its place at once and the user need not be told.
     pub(super) fn close_session(&mut self, session: Option<Session>, reason: &str) {
         self.generation += 1;
+        for refer in std::mem::take(&mut self.wishes).into_keys() {
+            self.tell(Event::ReferredGone { refer });
+        }
         if let Some(Session::Hosted(focus)) = &session {
             let user = focus.uri().user_unescaped().unwrap_or_default();
             self.endpoint.unserve(&user);

@@ -22,6 +22,17 @@ impl Actor {
         }
     }
 
+    /// Removes somebody, or asks the focus to do so.
+    pub(super) fn remove(&mut self, participant: ParticipantId) {
+        match &mut self.session {
+            Some(session @ Session::Hosted(_)) => {
+                session.handle_command(ToSession::Remove { participant });
+            }
+            Some(Session::Called { .. }) => self.ask_to_remove(participant),
+            None => self.notice(notice::no_session()),
+        }
+    }
+
     /// Holds the call that we are in, or goes on with it.
     pub(super) fn hold(&mut self, on_hold: bool) {
         match &self.session {

@@ -4,11 +4,12 @@
 use std::time::Instant;
 
 use sip_core::{
-    CallKey, Failure, NameAddr, Outcome, PendingRefer, Refer, ReferTo, RequestId, Scheme,
-    StatusCode, SubscriptionKey, Target, Uri,
+    CallKey, Failure, NameAddr, Outcome, PendingRefer, Refer, ReferMethod, ReferTo, RequestId,
+    Scheme, StatusCode, SubscriptionKey, Target, Uri,
 };
 
-use super::{Actor, Purpose};
+use super::Actor;
+use super::look_up::Purpose;
 use crate::session::Session;
 use crate::{AddressError, Event, ParticipantId, ReferId, TransferTo, notice, parse_target};
 
@@ -28,6 +29,18 @@ pub(super) struct Referred {
 pub(super) struct Transfer {
     call: CallKey,
     name: String,
+    purpose: Purposed,
+}
+
+/// What a REFER of ours is for.
+#[derive(Clone, Debug, PartialEq)]
+enum Purposed {
+    /// The focus is to call this person into its conference.
+    Invitation(String),
+    /// The call is moved, and hung up once that worked.
+    Move,
+    /// The focus is to remove this person from its conference.
+    Removal(String),
 }
 
 impl Actor {
@@ -54,9 +67,10 @@ impl Actor {
             self.endpoint.reject_refer(refer, Failure::FORBIDDEN, now);
             return;
         };
+        let is_removal = to.method == ReferMethod::Bye;
         let is_sips = to.address.uri.as_sip().is_none_or(|uri| uri.scheme == Scheme::Sips);
         let unreadable = parse_target(&to_whom).is_err();
-        if self.referred.is_some() || is_sips || unreadable {
+        if self.referred.is_some() || is_removal || is_sips || unreadable {
             self.endpoint.reject_refer(refer, Failure::DECLINE, now);
             return;
         }
@@ -91,6 +105,12 @@ impl Actor {
 
     /// The user's answer to it.
     pub(super) fn decide_refer(&mut self, refer: ReferId, accepted: bool) {
+        if let Some(wish) = self.wishes.remove(&refer)
+            && let Some(session @ Session::Hosted(_)) = &mut self.session
+        {
+            session.handle_command(conference::Command::DecideReferral { refer: wish, accepted });
+            return;
+        }
         let Some((_, referred)) = self.referred.take_if(|(id, _)| *id == refer) else {
             self.notice(notice::no_transfer());
             return;
@@ -197,7 +217,8 @@ impl Actor {
             None => remote.uri.to_string(),
         });
         let name = conference::clean_line(&name.unwrap_or_default());
-        self.transfers.insert(request, Transfer { call, name });
+        let purpose = Purposed::Move;
+        self.transfers.insert(request, Transfer { call, name, purpose });
     }
 
     fn call_of(&self, participant: ParticipantId) -> Option<CallKey> {
@@ -220,7 +241,7 @@ impl Actor {
             Outcome::TimedOut | Outcome::Unsendable => None,
         };
         if let Some(transfer) = self.transfers.remove(&request) {
-            self.notice(notice::not_moved(&transfer.name, code));
+            self.notice(transfer.failed(code));
         }
         true
     }
@@ -235,12 +256,57 @@ impl Actor {
         if !is_last {
             return;
         }
-        let Some(Transfer { call, name }) = self.transfers.remove(&request) else { return };
+        let Some(transfer) = self.transfers.remove(&request) else { return };
         if status.is_some_and(StatusCode::is_success) {
-            self.notice(notice::moved(&name));
-            self.hang_up(call, Some("The call was moved"));
+            match &transfer.purpose {
+                Purposed::Invitation(who) => self.notice(notice::invited_by_host(who)),
+                Purposed::Move => {
+                    self.notice(notice::moved(&transfer.name));
+                    self.hang_up(transfer.call, Some("The call was moved"));
+                }
+                Purposed::Removal(who) => self.notice(notice::removed_by_host(who)),
+            }
         } else {
-            self.notice(notice::not_moved(&name, status.map(StatusCode::code)));
+            self.notice(transfer.failed(status.map(StatusCode::code)));
+        }
+    }
+
+    /// Asks the focus whose conference we are in to call somebody into it (RFC 4579 §5.5).
+    pub(super) fn ask_to_invite(&mut self, call: CallKey, text: &str) {
+        match parse_target(text) {
+            Ok((uri, _)) => {
+                let who = conference::clean_line(&uri.to_string());
+                self.ask_focus(call, Target::Address(uri), Purposed::Invitation(who));
+            }
+            Err(error) => self.notice(format!("{text}: {error}")),
+        }
+    }
+
+    /// Asks it to remove somebody, which it does for moderators (RFC 4579 §5.11).
+    pub(super) fn ask_to_remove(&mut self, participant: ParticipantId) {
+        let Some(Session::Called { member, call, .. }) = &self.session else { return };
+        let mut people = member.roster();
+        let person = people.find(|one| one.id == participant && !one.is_self);
+        let known = person.and_then(|one| Some((Uri::parse(&one.entity).ok()?, one.name.clone())));
+        let is_conference = member.is_conference().is_some();
+        let call = *call;
+        drop(people);
+        match known {
+            Some((uri, name)) if is_conference => {
+                self.ask_focus(call, Target::Removal(uri), Purposed::Removal(name));
+            }
+            Some(_) | None => self.notice(notice::only_host()),
+        }
+    }
+
+    fn ask_focus(&mut self, call: CallKey, to: Target<'_>, purpose: Purposed) {
+        let name = self.session_title();
+        match self.calls.confirmed(call) {
+            Some(key) => {
+                let request = self.endpoint.refer(Refer { call: key, to }, Instant::now());
+                self.transfers.insert(request, Transfer { call, name, purpose });
+            }
+            None => self.notice(notice::no_session()),
         }
     }
 
@@ -248,6 +314,17 @@ impl Actor {
         match &self.session {
             Some(Session::Called { member, .. }) => member.title(),
             Some(Session::Hosted(_)) | None => String::new(),
+        }
+    }
+}
+
+impl Transfer {
+    /// What is said where nothing came of it.
+    fn failed(&self, code: Option<u16>) -> String {
+        match &self.purpose {
+            Purposed::Invitation(who) => notice::not_invited_by_host(who, code),
+            Purposed::Move => notice::not_moved(&self.name, code),
+            Purposed::Removal(who) => notice::not_removed_by_host(who, code),
         }
     }
 }

@@ -58,6 +58,7 @@ impl Endpoint {
             }
         };
         let id = self.hold(&arrival, call, None, now);
+        let identity = self.identity_of(arrival.server);
         self.emit(Event::Referred {
             refer: PendingRefer(id),
             call,
@@ -65,6 +66,7 @@ impl Endpoint {
             referred_by: referred_by.map(Box::new),
             request: arrival.request,
             flow: arrival.flow,
+            identity,
         });
     }
 

@@ -9,8 +9,8 @@ use super::{Endpoint, Owner};
 use crate::dialog::Dialog;
 use crate::message::StatusFragment;
 use crate::{
-    AnyUri, CallKey, Confirmed, Event, Method, NameAddr, Outcome, ReferTo, Replaces, Request,
-    RequestId, SubscriptionKey, Uri,
+    AnyUri, CallKey, Confirmed, Event, Method, NameAddr, Outcome, ReferMethod, ReferTo, Replaces,
+    Request, RequestId, SubscriptionKey, Uri,
 };
 
 /// What a REFER of ours needs.
@@ -27,6 +27,8 @@ pub struct Refer<'a> {
 pub enum Target<'a> {
     /// This address, as any caller would (blind transfer).
     Address(Uri),
+    /// This person, whom a focus at the other end is to remove from its conference (RFC 4579 §5.11).
+    Removal(Uri),
     /// The other end of this call of ours, whose place the new call takes (attended transfer).
     Call(&'a Confirmed),
 }
@@ -58,7 +60,12 @@ impl Endpoint {
         let key = refer.call.0;
         let target = match refer.to {
             Target::Address(uri) => {
-                Some(ReferTo { address: NameAddr::new(None, uri), replaces: None })
+                let (method, address) = (ReferMethod::Invite, NameAddr::new(None, uri));
+                Some(ReferTo { method, address, replaces: None })
+            }
+            Target::Removal(uri) => {
+                let (method, address) = (ReferMethod::Bye, NameAddr::new(None, uri));
+                Some(ReferTo { method, address, replaces: None })
             }
             Target::Call(other) => {
                 let other = self.calls.get(&other.0).and_then(|other| other.dialog.as_ref());
@@ -160,5 +167,5 @@ fn other_end(dialog: &Dialog) -> ReferTo {
     let mut uri = dialog.remote_target.clone();
     uri.headers.clear();
     let address = NameAddr::new(None, AnyUri::Sip(uri));
-    ReferTo { address, replaces: Some(replaces) }
+    ReferTo { method: ReferMethod::Invite, address, replaces: Some(replaces) }
 }

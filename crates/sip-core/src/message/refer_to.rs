@@ -9,10 +9,22 @@ use super::{AnyUri, NameAddr, ParseError, Replaces, StatusCode};
 /// Replaces is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReferTo {
+    /// What is wanted of whom.
+    pub method: ReferMethod,
     /// Name and address; the URI has no headers and no `method` any more.
     pub address: NameAddr,
     /// The call whose place the new one takes.
     pub replaces: Option<Replaces>,
+}
+
+/// What a Refer-To may want.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ReferMethod {
+    /// That somebody is removed from a conference (RFC 4579 §5.11). Whoever hosts none refuses it with 603.
+    Bye,
+    /// That somebody is called.
+    #[default]
+    Invite,
 }
 
 /// Why a Refer-To is not obeyed.
@@ -20,7 +32,7 @@ pub struct ReferTo {
 pub enum ReferToFault {
     /// It cannot be read: 400.
     Malformed,
-    /// Another method than INVITE: 603.
+    /// Another method than INVITE and BYE: 603.
     Method,
     /// No address of SIP: 416.
     Scheme,
@@ -44,7 +56,7 @@ impl From<ParseError> for ReferToFault {
 }
 
 impl ReferTo {
-    /// Reads a value: one address, for an INVITE.
+    /// Reads a value: one address, for an INVITE or a BYE.
     pub fn parse(text: &str) -> Result<Self, ReferToFault> {
         // Headers go first: an @ in them, which some leave unescaped, would be taken for that of the user part.
         let (before, headers, after) = match brackets(text) {
@@ -59,9 +71,11 @@ impl ReferTo {
         };
         let mut address = NameAddr::parse(&format!("{before}{after}"))?;
         let AnyUri::Sip(uri) = &mut address.uri else { return Err(ReferToFault::Scheme) };
-        if uri.params.value("method").is_some_and(|method| method != "INVITE") {
-            return Err(ReferToFault::Method);
-        }
+        let method = match uri.params.value("method") {
+            Some("BYE") => ReferMethod::Bye,
+            Some("INVITE") | None => ReferMethod::Invite,
+            Some(_) => return Err(ReferToFault::Method),
+        };
         uri.params.remove("method");
         uri.headers.clear();
         let mut replaces = None;
@@ -75,13 +89,18 @@ impl ReferTo {
                 }
             }
         }
-        Ok(Self { address, replaces })
+        // Who is to be removed takes nobody's place.
+        let replaces = replaces.filter(|_| method == ReferMethod::Invite);
+        Ok(Self { method, address, replaces })
     }
 }
 
 impl fmt::Display for ReferTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut address = self.address.clone();
+        if let (AnyUri::Sip(uri), ReferMethod::Bye) = (&mut address.uri, self.method) {
+            uri.params.set("method", Some("BYE"));
+        }
         if let (AnyUri::Sip(uri), Some(replaces)) = (&mut address.uri, &self.replaces) {
             uri.headers = format!("Replaces={}", escape(&replaces.to_string())).into();
         }
@@ -153,11 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn rf10_another_method_than_invite_is_refused() {
-        for method in ["REFER", "SUBSCRIBE", "BYE", "invite", ""] {
+    fn rf10_another_method_than_invite_and_bye_is_refused() {
+        for method in ["REFER", "SUBSCRIBE", "bye", "invite", ""] {
             let text = format!("<sip:c@d;method={method}>");
             assert_eq!(ReferTo::parse(&text), Err(ReferToFault::Method), "{method}");
         }
+        let text = "<sip:c@d;method=BYE?Replaces=a%3Bto-tag%3D1%3Bfrom-tag%3D2>";
+        let read = ReferTo::parse(text).unwrap();
+        assert_eq!((read.method, read.replaces.clone()), (ReferMethod::Bye, None));
+        assert_eq!(read.to_string(), "<sip:c@d;method=BYE>");
     }
 
     #[test]

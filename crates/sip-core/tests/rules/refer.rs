@@ -277,7 +277,7 @@ fn rf10_of_the_headers_in_a_refer_to_only_replaces_gets_through() {
     let now = script.now;
     script.agent.reject_refer(pending, Failure::new(603).unwrap(), now);
     assert!(script.expect("SIP/2.0").first().starts_with("SIP/2.0 603"));
-    for method in ["BYE", "REFER", "SUBSCRIBE", "MESSAGE"] {
+    for method in ["bye", "REFER", "SUBSCRIBE", "MESSAGE"] {
         refer(&mut script, &format!("Refer-To: <sip:carol@192.0.2.9;method={method}>\r\n"));
         assert!(script.expect("SIP/2.0").first().starts_with("SIP/2.0 603"), "{method}");
     }
