@@ -78,7 +78,7 @@ fn events_and_commands_are_those_of_the_contract() {
         });
         assert!(answer["text"].as_str().unwrap().contains("needs"), "{answer}");
     }
-    for unknown in ["answer", "call", "decline", "host", "join", "leave", "resend", "SAY", ""] {
+    for unknown in ["answer", "call", "decline", "host", "join", "leave", "SAY", ""] {
         alice.command(&json!({"command": unknown}));
         alice.expect("notice", SOON, |event| {
             event["text"] == format!("There is no command {unknown:?}")

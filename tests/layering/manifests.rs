@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("directories", &["engine", "app"]),
     ("encoding_rs", &["conference"]),
     ("epaint_default_fonts", &["app"]),
+    ("flate2", &["conference"]),
     ("futures", &["engine", "app", "cli"]),
     ("hickory-resolver", &["sip-net"]),
     ("hound", &["media"]),

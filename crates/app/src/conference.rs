@@ -103,6 +103,8 @@ pub struct State {
     next_reference: u32,
     target: Recipient,
     muted: bool,
+    /// Entity and name of those who write.
+    writers: Vec<(String, String)>,
     floating: Option<Floating>,
     toast: Option<(String, Instant)>,
     notice: Option<String>,
@@ -255,6 +257,7 @@ impl State {
             next_reference: 0,
             target: Recipient::Everyone,
             muted: false,
+            writers: Vec::new(),
             floating: None,
             toast: None,
             notice: None,
@@ -392,6 +395,14 @@ impl State {
         self.muted = on;
     }
 
+    /// Somebody writes, or does not any more.
+    pub fn typing(&mut self, entity: &str, name: &str, on: bool) {
+        self.writers.retain(|(known, _)| known != entity);
+        if on {
+            self.writers.push((entity.to_owned(), name.to_owned()));
+        }
+    }
+
     /// It is over. What was said and what was being written stays.
     pub fn end(&mut self, reason: String) {
         self.lasted.get_or_insert(self.started.elapsed());
@@ -477,7 +488,11 @@ impl State {
             Message::DoorsPressed => self.floating = Some(Floating::Doors),
             Message::DraftCopied => return self.copy_text(self.draft_text(), 0),
             Message::DraftEdited(edit) if self.ended.is_none() || !edit.is_edit() => {
+                let writes = edit.is_edit() && self.target == Recipient::Everyone;
                 self.draft.perform(edit);
+                if writes {
+                    return Action::Send(vec![Command::Typing]);
+                }
             }
             Message::DraftEdited(_) => {}
             Message::EarlierPressed => self.shown_entries += chat::PAGE,
@@ -526,7 +541,7 @@ impl State {
                 return Action::Send(vec![Command::Remove { participant }]);
             }
             Message::ResendPressed(message, recipients) => {
-                let again = |recipient| Command::Resend { message, recipient };
+                let again = |recipient| Command::Resend { message, recipient: Some(recipient) };
                 return Action::Send(recipients.into_iter().map(again).collect());
             }
             Message::RetryPressed(id) => return self.retry(id),

@@ -64,6 +64,12 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// "Bob is writing", "Bob and Carol are writing".
+pub fn writing(names: &[&str]) -> String {
+    let are = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {are} writing", listed(names))
+}
+
 /// "Copied 113 characters".
 pub fn copied(characters: usize, hidden: usize) -> String {
     let what = if characters == 1 { "1 character" } else { &format!("{characters} characters") };

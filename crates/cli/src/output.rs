@@ -172,7 +172,8 @@ fn words(event: &Event) -> Option<String> {
         | Event::Muted { .. }
         | Event::Participant(_)
         | Event::PersonalText(_)
-        | Event::ReferredGone { .. } => return None,
+        | Event::ReferredGone { .. }
+        | Event::Typing { .. } => return None,
     })
 }
 

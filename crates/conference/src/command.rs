@@ -54,6 +54,11 @@ pub enum Command {
     },
     /// End the conference, or leave it.
     End,
+    /// Those who come late get so many of the last public lines, where their client can show them as such.
+    History {
+        /// How many; zero: none.
+        count: usize,
+    },
     /// Call somebody into the conference.
     Invite {
         /// Whom: already parsed and completed by the engine.
@@ -121,8 +126,8 @@ pub enum Command {
     Resend {
         /// Which line.
         message: MessageId,
-        /// To whom, by entity.
-        recipient: String,
+        /// To whom, by entity; `None`: to all who did not get it.
+        recipient: Option<String>,
     },
     /// Write a line.
     Say {
@@ -140,6 +145,8 @@ pub enum Command {
         /// The Endpoint's.
         request: RequestId,
     },
+    /// The user pressed a key in the text that he writes.
+    Typing,
     /// Report on an effect with a token: it could not be sent.
     Unsendable {
         /// As in the effect.

@@ -142,7 +142,9 @@ pub struct Line {
     pub verified: bool,
     /// Whether its author gave it a time that was over when it came (RFC 3428 §7).
     pub expired: bool,
-    /// When it was accepted here.
+    /// Whether it was written before the user came.
+    pub is_history: bool,
+    /// When it was accepted, as far as is known; else when it came here.
     pub at: OffsetDateTime,
 }
 
@@ -241,6 +243,15 @@ pub enum Event {
     Subject {
         /// The subject.
         subject: String,
+    },
+    /// Somebody writes, or does not any more.
+    Typing {
+        /// His entity.
+        entity: String,
+        /// His name.
+        name: String,
+        /// Whether he does.
+        on: bool,
     },
 }
 

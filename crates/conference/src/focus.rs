@@ -5,13 +5,20 @@ mod calls;
 mod delivery;
 mod documents;
 mod door;
+mod envelope;
+mod history;
+mod leg;
 mod moderation;
 mod referral;
+mod reports;
+mod resend;
 mod talk;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use rand::RngCore;
 use sip_core::{
     AnyUri, CallKey, Event as SipEvent, Flow, Identity, NameAddr, Request, RequestId,
     SubscriptionKey, Uri,
@@ -19,8 +26,12 @@ use sip_core::{
 use time::OffsetDateTime;
 
 use crate::chat::answer::TextType;
+use crate::chat::composing::{Composer, Writers};
+use crate::chat::ids::Ids;
+use crate::chat::imdn::Report;
 use crate::chat::limits::{self, SenderLimit};
 use crate::chat::quirks::{Quirks, Way};
+use crate::chat::reads::Reads;
 use crate::chat::whole::Joiner;
 use crate::tie::{LegAddress, tie_proven, tie_through};
 use crate::{
@@ -80,6 +91,11 @@ impl Person {
     fn is_here(&self) -> bool {
         matches!(self.shown.state, ParticipantState::Connected | ParticipantState::OnHold)
     }
+
+    /// Whether nobody is to know who it is.
+    fn is_anonymous(&self) -> bool {
+        self.shown.entity.ends_with("@anonymous.invalid")
+    }
 }
 
 /// The call to a person.
@@ -104,6 +120,12 @@ struct Leg {
     /// What the phone calls itself.
     quirks_name: Option<String>,
     quirks: Quirks,
+    /// What it reads beside plain text.
+    reads: Reads,
+    /// It refused an envelope: it gets none any more, whatever it lists.
+    refused_envelope: bool,
+    /// Whether it is a focus itself (RFC 4579 §5.2).
+    is_focus: bool,
     way: Way,
     tried_other_way: bool,
     unsupported: bool,
@@ -122,6 +144,15 @@ struct Leg {
     dropped: usize,
     /// When it was told last that a private text of it failed.
     reported: Option<Instant>,
+    /// Reports that wait to go together, and when the last ones went.
+    owed: Vec<Report>,
+    /// It refused a typing mark: it gets none any more (RFC 3994 §3.5).
+    refused_marks: bool,
+    /// It got the lines from before it came.
+    has_history: bool,
+    /// Of whom it was told that he writes, and when.
+    marks: BTreeMap<ParticipantId, Instant>,
+    owed_last: Option<Instant>,
     in_flight: Option<InFlight>,
     retry_at: Option<Instant>,
 }
@@ -151,6 +182,8 @@ pub struct Focus {
     lines: BTreeMap<MessageId, Written>,
     /// Lines that failed at a recipient.
     failed: BTreeSet<(MessageId, String)>,
+    /// Lines that a recipient's client said to have delivered.
+    delivered: BTreeSet<(MessageId, String)>,
     /// The time of what is being handled.
     now: Now,
     own_limit: SenderLimit,
@@ -162,6 +195,16 @@ pub struct Focus {
     /// Whom moderators want to be removed, until the Endpoint has answered them.
     removals: BTreeMap<RequestId, Vec<ParticipantId>>,
     seen: VecDeque<talk::Seen>,
+    /// Texts that were taken, by the ids in their envelopes.
+    taken: VecDeque<envelope::Taken>,
+    /// The id of the text that is being answered, where it has one.
+    hearing: Option<(ParticipantId, String)>,
+    ids: Ids,
+    /// What is told of the host's own writing, and who else writes.
+    composer: Composer,
+    writers: Writers<ParticipantId>,
+    /// How many of the last public lines somebody who comes late gets.
+    history: usize,
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     subscribing: BTreeMap<RequestId, Option<CallKey>>,
     /// When the text that is being heard was written, where its time is over.
@@ -181,8 +224,8 @@ impl std::fmt::Debug for Focus {
 const HOST: ParticipantId = ParticipantId(1);
 
 impl Focus {
-    /// A conference with its host alone.
-    pub fn new(settings: FocusSettings, now: Now) -> Self {
+    /// A conference with its host alone. Message ids are made with the generator.
+    pub fn new(settings: FocusSettings, generator: Box<dyn RngCore + Send>, now: Now) -> Self {
         let limit = SenderLimit::new(settings.chat_rate, now.monotonic);
         let shown = Participant {
             id: HOST,
@@ -227,12 +270,19 @@ impl Focus {
             seq: 0,
             lines: BTreeMap::new(),
             failed: BTreeSet::new(),
+            delivered: BTreeSet::new(),
             now,
             tokens: BTreeMap::new(),
             requests: BTreeMap::new(),
             referrals: BTreeMap::new(),
             removals: BTreeMap::new(),
             seen: VecDeque::new(),
+            taken: VecDeque::new(),
+            hearing: None,
+            ids: Ids::new(generator),
+            composer: Composer::default(),
+            writers: Writers::default(),
+            history: 0,
             subscribers: BTreeMap::new(),
             subscribing: BTreeMap::new(),
             stale: None,
@@ -257,6 +307,7 @@ impl Focus {
                 self.gone(participant, reason, Some("failed"), now);
             }
             Command::End => self.end(now),
+            Command::History { count } => self.set_history(count),
             Command::Invite { target, name } => self.invite(target, name, now),
             Command::LetIn { waiting } => self.let_in(waiting, now),
             Command::Lobby { on } => self.set_lobby(on, now),
@@ -268,7 +319,9 @@ impl Focus {
             Command::Refuse { waiting } => self.refuse(waiting),
             Command::ReferAccepted { refer, tells } => self.refer_accepted(refer, tells, now),
             Command::Remove { participant } => self.remove(participant, now),
-            Command::Resend { message, recipient } => self.resend(message, &recipient, now),
+            Command::Resend { message, recipient } => {
+                self.resend(message, recipient.as_deref(), now)
+            }
             Command::Say { reference, text, to } => self.say(reference, text, to, now),
             Command::Sent { token, request } => {
                 if let Some(call) = self.tokens.remove(&token) {
@@ -279,6 +332,7 @@ impl Focus {
             Command::Subscription { subscribe, subscription } => {
                 self.subscribed(subscribe, subscription, now);
             }
+            Command::Typing => self.typing(now),
             Command::Unsendable { token } => {
                 if let Some(call) = self.tokens.remove(&token) {
                     self.text_finished(call, &sip_core::Outcome::Unsendable, now);
@@ -399,6 +453,8 @@ impl Focus {
             self.roster_changed(now);
         }
         self.send_documents(now);
+        self.send_owed(now);
+        self.typing_over(now);
     }
 
     /// The next thing to be done.
@@ -413,7 +469,9 @@ impl Focus {
         let gone = self.people.values().filter_map(|person| person.gone_at);
         let gone = gone.map(|at| (at + FORGET_AFTER, Timer::Forget));
         let documents = self.next_document().map(|at| (at, Timer::Notify));
-        retries.chain(gone).chain(documents).min()
+        let reports = self.next_owed().map(|at| (at, Timer::Report));
+        let typing = self.next_typing().map(|at| (at, Timer::Typing));
+        retries.chain(gone).chain(documents).chain(reports).chain(typing).min()
     }
 
     /// The conference's URI.

@@ -49,8 +49,12 @@ pub enum Timer {
     Notify,
     /// A text's parts did not all come.
     Parts,
+    /// Reports on texts may go to their author.
+    Report,
     /// A text may be tried again.
     Retry,
     /// A subscription that ended begins anew (RFC 6665 §4.1.3).
     Subscribe,
+    /// Somebody may not write any more.
+    Typing,
 }

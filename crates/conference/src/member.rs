@@ -1,27 +1,35 @@
 //! The participant's side: one call to (or from) one peer. Where the peer says `isfocus` its roster is shown and its
 //! relayed texts are given back their authors; otherwise it is a call between two (RFC 4579 §3.4, sip-chat §3.9).
 
+mod envelope;
+mod sending;
 mod subscription;
 mod talk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use rand::RngCore;
 use sip_core::{
-    CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, NameAddr, Outcome, Reason,
-    Request, RequestId, SubscriptionKey, Uri,
+    CallFailure, CallKey, EndReason, Event as SipEvent, Flow, Headers, Method, NameAddr, Outcome,
+    Reason, Request, SubscriptionKey, Uri,
 };
 
 use crate::chat::answer::TextType;
+use crate::chat::composing::{Composer, Writers};
+use crate::chat::cpim::Head;
+use crate::chat::ids::Ids;
+use crate::chat::quirks::{self, Way};
+use crate::chat::reads::Reads;
 use crate::chat::whole::Joiner;
-use crate::chat::{MAX_TEXT, quirks};
 use crate::focus::entity_of;
 use crate::info::read::Known;
 use crate::{
     ChatAbility, Command, Effect, Event, MediaState, MessageId, MixerAct, Now, Participant,
-    ParticipantId, ParticipantState, Recipient, SipAct, Timer, Token, name, words,
+    ParticipantId, ParticipantState, Recipient, SipAct, Timer, name, words,
 };
 
+use sending::{Flight, Outgoing};
 use subscription::Renewal;
 
 /// Parts of a text are waited for this long after the last one.
@@ -30,9 +38,6 @@ const PARTS_WAIT: Duration = Duration::from_secs(60);
 const SHORT_PART_WAIT: Duration = Duration::from_secs(2);
 /// What a focus of ours leaves of its limit unused at most, unless a link did not fit any more.
 const SHORT_PART: usize = 250;
-/// Bytes of text in one request over UDP, and over TCP.
-const UDP_LIMIT: usize = 600;
-const TCP_LIMIT: usize = MAX_TEXT;
 
 /// How a call is set up.
 #[derive(Clone, Debug)]
@@ -54,16 +59,10 @@ pub struct MemberSettings {
 struct Said {
     text: String,
     to: Recipient,
-}
-
-#[derive(Debug)]
-struct Outgoing {
-    line: MessageId,
-    reference: Option<String>,
-    said: Said,
-    /// Empty until its turn comes: who the peer is and how it is reached may not be known before.
-    parts: Vec<String>,
-    next: usize,
+    /// Its id in envelopes.
+    id: String,
+    /// When it was written.
+    at: time::OffsetDateTime,
 }
 
 #[derive(Debug)]
@@ -100,9 +99,31 @@ pub struct Member {
     renewal: Renewal,
     known: Known,
     queue: VecDeque<Outgoing>,
-    in_flight: Option<(Token, Option<RequestId>)>,
+    in_flight: Option<Flight>,
+    retry_at: Option<Instant>,
+    /// What the peer reads beside plain text.
+    reads: Reads,
+    /// Learnt from its answers: it takes no envelope, or no typing mark, whatever it lists.
+    refused_envelope: bool,
+    refused_marks: bool,
+    /// How texts reach it, and what became of that.
+    way: Way,
+    contact: Option<Uri>,
+    unsupported: bool,
+    ever_accepted: bool,
+    /// The most bytes of a text that it took.
+    limit: usize,
+    message_ids: Ids,
+    /// Texts that came, by the ids in their envelopes.
+    taken: VecDeque<(String, Instant)>,
+    /// The envelope of a text of which parts are missing, and how long they are waited for.
+    partial: Option<(Head, Instant)>,
+    composer: Composer,
+    writers: Writers<String>,
     gathering: Option<Gathering>,
     texts: BTreeMap<MessageId, Said>,
+    /// Those of them that the peer did not take.
+    failed: BTreeSet<MessageId>,
     /// The time of the text heard last was over.
     stale: bool,
     /// Learnt from the peer's answers.
@@ -119,8 +140,8 @@ const OWN: ParticipantId = ParticipantId(1);
 const PEER: ParticipantId = ParticipantId(2);
 
 impl Member {
-    /// A call that is being made, or was just answered by us.
-    pub fn new(mut settings: MemberSettings) -> Self {
+    /// A call that is being made, or was just answered by us. Message ids are made with the generator.
+    pub fn new(mut settings: MemberSettings, generator: Box<dyn RngCore + Send>) -> Self {
         let person = |id, address: &NameAddr, state| Participant {
             id,
             entity: entity_of(&address.uri),
@@ -167,8 +188,23 @@ impl Member {
             known: Known::default(),
             queue: VecDeque::new(),
             in_flight: None,
+            retry_at: None,
+            reads: Reads::default(),
+            refused_envelope: false,
+            refused_marks: false,
+            way: Way::InDialog,
+            contact: None,
+            unsupported: false,
+            ever_accepted: false,
+            limit: usize::MAX,
+            message_ids: Ids::new(generator),
+            taken: VecDeque::new(),
+            partial: None,
+            composer: Composer::default(),
+            writers: Writers::default(),
             gathering: None,
             texts: BTreeMap::new(),
+            failed: BTreeSet::new(),
             stale: false,
             text_type: TextType::default(),
         };
@@ -180,7 +216,7 @@ impl Member {
     }
 
     /// The user's wishes, and the reports on effects.
-    pub fn handle_command(&mut self, command: Command, _now: Now) {
+    pub fn handle_command(&mut self, command: Command, now: Now) {
         let call = self.settings.call;
         match command {
             Command::End => {
@@ -204,16 +240,12 @@ impl Member {
             }
             Command::Muted { on } => self.change(OWN, |own| own.muted = on),
             Command::Resend { message, .. } => {
-                if let Some(said) = self.texts.get(&message).cloned() {
-                    self.queue_text(message, None, said);
-                }
+                self.resend(message, now);
             }
-            Command::Say { reference, text, to } => self.say(reference, text, to, _now),
+            Command::Say { reference, text, to } => self.say(reference, text, to, now),
             Command::Sent { token, request } => {
-                if let Some((known, id)) = &mut self.in_flight
-                    && *known == token
-                {
-                    *id = Some(request);
+                if let Some(flight) = self.in_flight.as_mut().filter(|one| one.token == token) {
+                    flight.request = Some(request);
                 }
             }
             Command::SetName { name } => {
@@ -221,17 +253,23 @@ impl Member {
                 self.change(OWN, |own| own.name = name);
             }
             Command::Subscription { subscription, .. } => self.subscription = Some(subscription),
-            Command::Unsendable { .. } => self.text_finished(&Outcome::Unsendable),
             Command::NotReinvited { .. } => {
                 let text =
                     format!("{} did not agree to that; the call is as before.", self.name_of(PEER));
                 self.tell(Event::Notice { text });
+            }
+            Command::Typing => self.typing(now),
+            Command::Unsendable { token } => {
+                if self.in_flight.as_ref().is_some_and(|flight| flight.token == token) {
+                    self.text_finished(&Outcome::Unsendable, now);
+                }
             }
             Command::AcceptFailed { .. }
             | Command::Admit { .. }
             | Command::DecideReferral { .. }
             | Command::Dialling { .. }
             | Command::DialFailed { .. }
+            | Command::History { .. }
             | Command::Invite { .. }
             | Command::Moderate { .. }
             | Command::LetIn { .. }
@@ -250,11 +288,11 @@ impl Member {
     pub fn handle_event(&mut self, event: &SipEvent, now: Now) {
         let own = self.settings.call;
         match event {
-            SipEvent::Acked { call, .. } if call.key() == own => self.connected_now(),
+            SipEvent::Acked { call, .. } if call.key() == own => self.connected_now(now),
             SipEvent::Answered { call, response, flow } if call.key() == own => {
                 self.flow = Some(*flow);
                 self.learn(&response.headers);
-                self.connected_now();
+                self.connected_now(now);
             }
             SipEvent::AddressChanged { call, flow } if *call == own => self.flow = Some(*flow),
             SipEvent::Invited { call, request, flow, .. } if call.key() == own => {
@@ -267,8 +305,9 @@ impl Member {
                 self.over(words.to_owned(), now)
             }
             SipEvent::Completed { request, outcome, .. } => {
-                if self.in_flight.is_some_and(|(_, id)| id == Some(*request)) {
-                    self.text_finished(outcome);
+                let in_flight = self.in_flight.as_ref().and_then(|flight| flight.request);
+                if in_flight == Some(*request) {
+                    self.text_finished(outcome, now);
                 } else if let Outcome::Answered(response) = outcome
                     && response.status.is_success()
                     && response.headers.get("CSeq").is_some_and(|cseq| cseq.ends_with("INVITE"))
@@ -362,6 +401,12 @@ impl Member {
         if self.gathering.as_ref().is_some_and(|gathering| gathering.until <= now.monotonic) {
             self.show_gathered(now);
         }
+        if self.retry_at.is_some_and(|at| at <= now.monotonic) {
+            self.retry_at = None;
+            self.send_next(now);
+        }
+        self.partial_over(now);
+        self.typing_over(now);
         self.subscribe_again(now);
     }
 
@@ -374,7 +419,12 @@ impl Member {
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let parts = self.gathering.as_ref().map(|gathering| (gathering.until, Timer::Parts));
         let again = self.renewal.at().map(|at| (at, Timer::Subscribe));
-        parts.into_iter().chain(again).min_by_key(|(at, _)| *at)
+        let partial = self.partial.as_ref().map(|(_, until)| (*until, Timer::Parts));
+        let retry = self.retry_at.map(|at| (at, Timer::Retry));
+        let typing = self.composer.until().into_iter().chain(self.writers.until());
+        let typing = typing.min().map(|at| (at, Timer::Typing));
+        let all = parts.into_iter().chain(again).chain(partial).chain(retry).chain(typing);
+        all.min_by_key(|(at, _)| *at)
     }
 
     /// The remote focus's URI, where the peer is one.
@@ -433,6 +483,16 @@ impl Member {
             self.agent = Some(agent.clone());
             self.change(PEER, |peer| peer.agent = Some(agent));
         }
+        if let Some(reads) = Reads::of(headers) {
+            self.reads = reads;
+        }
+        // An Allow without MESSAGE says no; no Allow says nothing (RFC 3261 §20.5).
+        if let Some(allow) = headers.allow() {
+            self.unsupported = !allow.contains(&Method::Message);
+        }
+        if let Some(contact) = contacts.first().and_then(|contact| contact.uri.as_sip()) {
+            self.contact = Some(contact.clone());
+        }
         self.is_ours |= contacts.iter().any(|contact| contact.params.has("+parlour.chat"));
         let focus = contacts.iter().find(|contact| contact.params.has("isfocus"));
         let focus = focus.and_then(|contact| contact.uri.as_sip().cloned());
@@ -446,20 +506,21 @@ impl Member {
         }
     }
 
-    fn connected_now(&mut self) {
+    fn connected_now(&mut self, now: Now) {
         if self.connected {
             return;
         }
         self.connected = true;
         self.effects.push_back(Effect::Mixer(MixerAct::Connect { call: self.settings.call }));
+        let takes_text = !self.unsupported;
         self.change(PEER, |peer| {
             peer.state = ParticipantState::Connected;
-            peer.chat = ChatAbility::Yes;
+            peer.chat = if takes_text { ChatAbility::Yes } else { ChatAbility::No };
         });
         if self.focus.is_some() {
             self.subscribe(false);
         }
-        self.send_next();
+        self.send_next(now);
     }
 
     /// The focus's roster takes the place of what we thought: people are known by their entity.
@@ -547,6 +608,7 @@ impl Member {
 
     fn over(&mut self, reason: String, now: Now) {
         self.show_gathered(now);
+        self.show_partial(now);
         self.connected = false;
         self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call: self.settings.call }));
         self.give_up_texts();

@@ -50,6 +50,11 @@ pub(crate) fn text_failure(name: &str, code: Option<u16>) -> String {
     }
 }
 
+/// Why a text did not reach `name`, where only that is known.
+pub(crate) fn text_not_delivered(name: &str) -> String {
+    format!("Not delivered to {name}")
+}
+
 /// A phone that takes no text at all.
 pub(crate) fn text_unsupported(name: &str) -> String {
     format!("{name}'s phone cannot show text messages")

@@ -210,8 +210,8 @@ impl Actor {
         levels: Arc<Mutex<Levels>>,
     ) -> Self {
         let mut rng = StdRng::from_os_rng();
-        let seed = StdRng::from_rng(&mut rng);
-        let mut endpoint = Endpoint::new(sip_core::Config::default(), Box::new(seed));
+        let config = sip_core::Config { chat: true, ..sip_core::Config::default() };
+        let mut endpoint = Endpoint::new(config, Box::new(StdRng::from_rng(&mut rng)));
         endpoint.serve(&settings.user, false);
         let address = accounts::reachable(driver.address());
         let accounts = registration::start(&settings, &mut endpoint);

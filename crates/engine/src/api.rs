@@ -177,6 +177,11 @@ pub enum Command {
         /// On hold.
         on: bool,
     },
+    /// Those who come late get so many of the last public lines, where their client can show them as such.
+    History {
+        /// How many; zero: none.
+        count: usize,
+    },
     /// Host a conference and invite these. With nobody to invite it waits for people to dial in.
     Host {
         /// Its subject; empty: "NAME's conference".
@@ -238,8 +243,8 @@ pub enum Command {
     Resend {
         /// Which line.
         message: MessageId,
-        /// To whom, by entity.
-        recipient: String,
+        /// To whom, by entity; `None`: to all who did not get it.
+        recipient: Option<String>,
     },
     /// Write a line.
     Say {
@@ -255,6 +260,8 @@ pub enum Command {
         /// The name.
         name: String,
     },
+    /// The user pressed a key in the text that he writes: the others may see that he does.
+    Typing,
     /// Ask a participant's phone to call somebody else instead. Its call here ends once that worked.
     Transfer {
         /// Whose.
@@ -430,6 +437,15 @@ pub enum Event {
         subject: String,
         /// The conference's URI: ours where we host, the one joined otherwise; empty in a call.
         conference: String,
+    },
+    /// Somebody writes, or does not any more.
+    Typing {
+        /// His entity.
+        entity: String,
+        /// His name.
+        name: String,
+        /// Whether he does.
+        on: bool,
     },
     /// Audio devices work, or do not.
     Audio {

@@ -6,9 +6,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    AccountState, Command, DeliveryState, Event, Levels, Moderation, Participant, ParticipantId,
-    ParticipantState, Password, Recipient, ReferId, TransferTo, WaitingState,
+    AccountState, Command, DeliveryState, Event, Levels, MessageId, Moderation, Participant,
+    ParticipantId, ParticipantState, Password, Recipient, ReferId, TransferTo, WaitingState,
 };
+
+/// Lines that somebody who comes late gets, where nobody says how many.
+const HISTORY: usize = 20;
 
 /// Remembers what the lines of one session need.
 #[derive(Debug, Default)]
@@ -57,7 +60,7 @@ impl Writer {
                 json!({
                     "event": "message", "id": line.id.0, "seq": line.seq, "from": line.from, "name": line.name,
                     "to": to, "text": line.text, "verified": line.verified,
-                    "expired": line.expired,
+                    "expired": line.expired, "history": line.is_history,
                 })
             }
             Event::Lobby(waiting) => json!({
@@ -88,6 +91,9 @@ impl Writer {
                 }
                 self.ready = true;
                 json!({"event": "ready", "uri": self.own, "conference": conference})
+            }
+            Event::Typing { entity, name, on } => {
+                json!({"event": "typing", "from": entity, "name": name, "on": on})
             }
             Event::Audio { .. }
             | Event::History(_)
@@ -253,6 +259,12 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
             participant: ParticipantId(raw.need("id", "an id")?),
             act: Moderation::Moderator(on()?),
         },
+        "history" => Command::History { count: history(raw)? },
+        "resend" => Command::Resend {
+            message: MessageId(raw.need("id", "the id of a line")?),
+            recipient: raw.may_have("to", "an entity")?,
+        },
+        "typing" => Command::Typing,
         "mute" => moderation(raw, Moderation::Mute(on()?), Command::Mute { on: on()? })?,
         "volume" => Command::Moderate {
             participant: ParticipantId(raw.need("id", "an id")?),
@@ -268,6 +280,14 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
 fn moderation(raw: &Raw, act: Moderation, own: Command) -> Result<Command, String> {
     let id = raw.may_have("id", "an id")?;
     Ok(id.map_or(own, |id| Command::Moderate { participant: ParticipantId(id), act }))
+}
+
+/// How many lines: `count`, or 20 where it only says `on`.
+fn history(raw: &Raw) -> Result<usize, String> {
+    match raw.may_have("count", "a count")? {
+        Some(count) => Ok(count),
+        None => raw.need::<bool>("on", "on: true or false").map(|on| if on { HISTORY } else { 0 }),
+    }
 }
 
 /// What is said about a line, with the line's reference in front.

@@ -89,6 +89,9 @@ pub mod capabilities {
     ];
     /// Types of bodies that are understood.
     pub const ACCEPT: &[&str] = &["application/sdp", "text/plain"];
+    /// Types that a user agent with [`Config::chat`](super::Config::chat) understands besides.
+    pub const ACCEPT_CHAT: &[&str] =
+        &["message/cpim", "message/imdn+xml", "application/im-iscomposing+xml", "message/sipfrag"];
     /// Codings of bodies that are understood.
     pub const ACCEPT_ENCODING: &str = "identity";
     /// The language of what is read and written here.
@@ -125,6 +128,9 @@ pub struct Config {
     pub t2: Duration,
     /// T4, 5 s unless set: how long repetitions of an answered request are expected.
     pub t4: Duration,
+    /// Whether the user reads texts in envelopes (RFC 3862), delivery reports and typing marks: Accept lists their types,
+    /// and Contacts of calls say `+parlour.chat="1"`.
+    pub chat: bool,
     /// How the way to a registrar is kept open where it does not say that it answers STUN (RFC 5626 §4.4.2).
     pub udp_keepalive: UdpKeepAlive,
 }
@@ -138,6 +144,7 @@ impl Default for Config {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
+            chat: false,
             udp_keepalive: UdpKeepAlive::default(),
         }
     }
@@ -150,6 +157,8 @@ pub struct Contact {
     pub user: String,
     /// Whether `;isfocus` is said (RFC 3840 §9).
     pub is_focus: bool,
+    /// Whether `;+parlour.chat="1"` is said; the Endpoint writes it as [`Config::chat`] wants.
+    pub chat: bool,
     /// Where, if that is not the flow's own address; the Endpoint writes it where an account's registrar sees us elsewhere.
     pub at: Option<Box<Place>>,
 }
@@ -157,7 +166,7 @@ pub struct Contact {
 impl Contact {
     /// At the flow's own address.
     pub fn new(user: impl Into<String>, is_focus: bool) -> Self {
-        Self { user: user.into(), is_focus, at: None }
+        Self { user: user.into(), is_focus, chat: false, at: None }
     }
 }
 
@@ -636,16 +645,17 @@ impl Endpoint {
         }
     }
 
-    fn write_capabilities(headers: &mut Headers) {
+    fn write_capabilities(config: &Config, headers: &mut Headers) {
         headers.set("Allow", capabilities::ALLOW.join(", "));
-        headers.set("Accept", capabilities::ACCEPT.join(", "));
+        let chat = if config.chat { capabilities::ACCEPT_CHAT } else { &[] };
+        headers.set("Accept", [capabilities::ACCEPT, chat].concat().join(", "));
         headers.set("Supported", capabilities::SUPPORTED.join(", "));
         headers.set("Allow-Events", capabilities::ALLOW_EVENTS.join(", "));
     }
 
     /// What an answer to OPTIONS has besides (RFC 3261 §11.2).
-    fn write_option_capabilities(headers: &mut Headers) {
-        Self::write_capabilities(headers);
+    fn write_option_capabilities(config: &Config, headers: &mut Headers) {
+        Self::write_capabilities(config, headers);
         headers.set("Accept-Encoding", capabilities::ACCEPT_ENCODING);
         headers.set("Accept-Language", capabilities::ACCEPT_LANGUAGE);
     }
@@ -662,8 +672,9 @@ fn contact_value(contact: &Contact, flow: &Flow) -> String {
         Some(Place::Address(at)) => at.with_user(&contact.user),
         Some(Place::Gruu(gruu)) => gruu.clone(),
     };
-    let feature = if contact.is_focus { ";isfocus" } else { "" };
-    format!("<{uri}>{feature}")
+    let focus = if contact.is_focus { ";isfocus" } else { "" };
+    let chat = if contact.chat { ";+parlour.chat=\"1\"" } else { "" };
+    format!("<{uri}>{focus}{chat}")
 }
 
 /// The same for a response: `sips` where the request wants it (RFC 3261 §12.1.1).

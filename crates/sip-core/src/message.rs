@@ -65,12 +65,21 @@ pub struct Content {
     pub content_type: String,
     /// The body.
     pub body: Bytes,
+    /// Further headers of the request that carries it: name and value (`Date`).
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Content {
     /// Any content.
     pub fn new(content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { content_type: content_type.into(), body: body.into() }
+        Self { content_type: content_type.into(), body: body.into(), headers: Vec::new() }
+    }
+
+    /// The same with a further header in the request that carries it.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// A text as ordinary phones take it.
@@ -299,6 +308,7 @@ fn content(headers: &Headers, body: &Bytes) -> Option<Content> {
     (!body.is_empty()).then(|| Content {
         content_type: headers.get("Content-Type").unwrap_or_default().to_owned(),
         body: body.clone(),
+        headers: Vec::new(),
     })
 }
 

@@ -16,6 +16,8 @@ pub struct Guest {
     own: NameAddr,
     user: String,
     member: Option<(CallKey, Member)>,
+    /// For the message ids of its one call.
+    generator: Option<Box<dyn rand::RngCore + Send>>,
     events: Vec<Event>,
 }
 
@@ -23,11 +25,13 @@ impl Guest {
     /// Puts a participant into the network, in no conference yet.
     pub fn join(net: &mut Net, name: &str, user: &str, address: SocketAddr) -> Node<Self> {
         let mut shell = Shell::new(address, "Parlour/0.1", net.now(), net.generator());
+        let generator = net.generator();
         shell.endpoint.serve(user, false);
         let guest = Self {
             own: NameAddr::new(Some(name), shell.own_uri(user)),
             user: user.to_owned(),
             shell,
+            generator: Some(generator),
             member: None,
             events: Vec::new(),
         };
@@ -46,7 +50,8 @@ impl Guest {
             dialled_by_us: true,
             invited: None,
         };
-        self.member = Some((call, Member::new(settings)));
+        let generator = self.generator.take().expect("a guest calls once");
+        self.member = Some((call, Member::new(settings, generator)));
         self.carry_out();
     }
 
@@ -144,7 +149,8 @@ impl Guest {
                 dialled_by_us: false,
                 invited,
             };
-            self.member = Some((key, Member::new(settings)));
+            let generator = self.generator.take().expect("a guest is in one call");
+            self.member = Some((key, Member::new(settings, generator)));
             self.shell.accept(key, Contact::new(self.user.clone(), false));
             self.carry_out();
         }

@@ -35,16 +35,24 @@ impl Host {
         agent: &str,
     ) -> Node<Self> {
         let shell = Shell::new(address, agent, net.now(), net.generator());
-        net.add(address, Self::new(name, shell, chat_rate, CAPACITY))
+        let generator = net.generator();
+        net.add(address, Self::new(name, shell, generator, chat_rate, CAPACITY))
     }
 
     /// Alice, whose conference takes so many beside her.
     pub fn with_room_for(net: &mut Net, address: SocketAddr, capacity: usize) -> Node<Self> {
         let shell = Shell::new(address, "Parlour/0.1", net.now(), net.generator());
-        net.add(address, Self::new("Alice", shell, ChatRate::default(), capacity))
+        let generator = net.generator();
+        net.add(address, Self::new("Alice", shell, generator, ChatRate::default(), capacity))
     }
 
-    fn new(name: &str, mut shell: Shell, chat_rate: ChatRate, capacity: usize) -> Self {
+    fn new(
+        name: &str,
+        mut shell: Shell,
+        generator: Box<dyn rand::RngCore + Send>,
+        chat_rate: ChatRate,
+        capacity: usize,
+    ) -> Self {
         let now = shell.now;
         shell.endpoint.serve(OWN_USER, false);
         shell.endpoint.serve(CONFERENCE_USER, true);
@@ -56,7 +64,7 @@ impl Host {
             chat_rate,
             capacity,
         };
-        let focus = Focus::new(settings, now);
+        let focus = Focus::new(settings, generator, now);
         let mut host =
             Self { shell, focus, events: Vec::new(), mixer: Vec::new(), personal: Vec::new() };
         host.carry_out();

@@ -45,7 +45,9 @@ impl Shell {
         now: Now,
         generator: Box<dyn RngCore + Send>,
     ) -> Self {
-        let config = Config { user_agent: user_agent.to_owned(), ..Config::default() };
+        // Ordinary phones know nothing but text.
+        let chat = user_agent.starts_with("Parlour");
+        let config = Config { user_agent: user_agent.to_owned(), chat, ..Config::default() };
         Self {
             endpoint: Endpoint::new(config, generator),
             address,

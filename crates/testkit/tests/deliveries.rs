@@ -100,6 +100,7 @@ fn a_line_is_sent_again_only_to_whom_it_failed() {
     let failed = failed.recipient.clone();
     room.net.act(carol, |carol| carol.set_answer(TextAnswer::Status(200)));
     for recipient in [failed, room.net.at(bob).uri().to_string()] {
+        let recipient = Some(recipient);
         room.net.act(room.host, |host| host.command(Command::Resend { message, recipient }));
         room.net.run_for(Duration::from_secs(2));
     }

@@ -65,6 +65,10 @@ impl State {
             .spacing(12)
             .align_y(Alignment::End);
         let mut content = column![self.target_line(tokens, private, bytes)];
+        if !self.writers.is_empty() {
+            let names: Vec<&str> = self.writers.iter().map(|(_, name)| name.as_str()).collect();
+            content = content.push(label(text::writing(&names), 13.0, tokens.muted));
+        }
         if let Some(reason) = self.why_not() {
             content = content.push(label(reason, 13.0, tokens.err));
         }

@@ -40,6 +40,7 @@ fn line(id: u64, text: &str) -> Line {
         text: text.into(),
         verified: true,
         expired: false,
+        is_history: false,
         at: time::OffsetDateTime::UNIX_EPOCH,
     }
 }

@@ -182,6 +182,7 @@ pub(super) mod tests {
             text: text.into(),
             verified: false,
             expired: false,
+            is_history: false,
             at: time::OffsetDateTime::UNIX_EPOCH,
         }
     }

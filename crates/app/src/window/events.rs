@@ -46,6 +46,9 @@ impl Window {
             Event::Line(line) => self.line(line),
             Event::Lobby(waiting) => self.waits(waiting),
             Event::PersonalText(line) => self.personal(line),
+            Event::Typing { entity, name, on } => {
+                self.with(|session| session.screen.typing(&entity, &name, on));
+            }
             Event::Muted { on } => self.with(|session| {
                 session.muted = on;
                 session.screen.muted(on);

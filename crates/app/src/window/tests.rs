@@ -59,6 +59,7 @@ fn line(text: &str) -> Line {
         text: text.into(),
         verified: false,
         expired: false,
+        is_history: false,
         at: time::OffsetDateTime::UNIX_EPOCH,
     }
 }

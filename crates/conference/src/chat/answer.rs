@@ -76,6 +76,14 @@ impl TextType {
     }
 }
 
+/// Whether a phone says that it does not read envelopes after all: then it gets the same text plain.
+pub(crate) fn refuses_envelope(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Answered(response) => matches!(response.status.code(), 406 | 415 | 488),
+        Outcome::TimedOut | Outcome::Unsendable => false,
+    }
+}
+
 /// Whether the answer to OPTIONS proves that the dialog lives.
 pub(crate) fn proves_life(outcome: &Outcome) -> Option<bool> {
     match outcome {

@@ -2,10 +2,16 @@
 
 use encoding_rs::{Encoding, UTF_8};
 use sip_core::message::MediaType;
-use sip_core::{Request, StatusCode};
+use sip_core::{AnyUri, NameAddr, Request, StatusCode};
 
-use super::MAX_TEXT;
-use super::cpim::{self, Opened};
+use super::composing::Mark;
+use super::cpim::{self, Fault, Head};
+use super::imdn::{self, Report};
+use super::packed::{self, Unpacked};
+use super::{MAX_TEXT, html};
+
+/// The longest body, once it is unpacked: a text with an envelope around it.
+const MAX_BODY: usize = 2 * MAX_TEXT;
 
 /// What a MESSAGE holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,51 +29,104 @@ pub enum Body {
     },
 }
 
-/// Types that are taken and shown to nobody.
-const SILENT: [&str; 2] = ["application/im-iscomposing+xml", "message/imdn+xml"];
-
 /// All that is taken, as a refusal says it.
 const ACCEPT: &str = "text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml";
 
+/// What a MESSAGE holds, for those who read envelopes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Content {
+    /// Somebody writes, or does not any more.
+    Mark(Mark),
+    /// Nothing for anybody.
+    Nothing,
+    /// To be refused.
+    Refused { status: StatusCode, headers: Vec<(&'static str, String)> },
+    /// What became of texts.
+    Reports(Vec<Report>),
+    /// A text for people.
+    Text(String),
+}
+
 /// Reads the body of a MESSAGE, whoever it is for.
 pub fn read(request: &Request) -> Body {
-    let encoding = request.headers.get("Content-Encoding").unwrap_or("identity");
-    if !encoding.eq_ignore_ascii_case("identity") {
-        let headers = vec![("Accept-Encoding", "identity".to_owned())];
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, headers);
+    let (head, content) = open(request);
+    if !is_for_us(request, head.as_ref()) {
+        return Body::Refused { status: StatusCode::FORBIDDEN, headers: Vec::new() };
     }
-    if request.body.is_empty() {
-        return Body::Nothing;
+    match content {
+        Content::Text(text) => Body::Text(text),
+        Content::Mark(_) | Content::Nothing | Content::Reports(_) => Body::Nothing,
+        Content::Refused { status, headers } => Body::Refused { status, headers },
+    }
+}
+
+/// Whether an envelope is for one only, and for whom the request is. It need not say.
+pub(crate) fn is_for_us(request: &Request, head: Option<&Head>) -> bool {
+    head.is_none_or(|head| {
+        let all = head.to.iter().all(|to| is_for(request, to));
+        all && head.to.len() <= 1 && !head.has_copies
+    })
+}
+
+/// Whether an address of the envelope is the one that the request went to.
+fn is_for(request: &Request, to: &NameAddr) -> bool {
+    let AnyUri::Sip(to) = &to.uri else { return false };
+    let header = request.headers.to_header().ok().and_then(|to| to.uri.as_sip().cloned());
+    let known = request.uri.as_sip().into_iter().chain(&header);
+    known.into_iter().any(|uri| uri.same_address(to))
+}
+
+/// The envelope of a MESSAGE, where it has one that can be read, and what it holds.
+pub(crate) fn open(request: &Request) -> (Option<Head>, Content) {
+    let encoding = request.headers.get("Content-Encoding").unwrap_or("identity");
+    let body = match packed::unpack(encoding, &request.body, MAX_BODY) {
+        Unpacked::Body(body) => body,
+        Unpacked::Unknown => {
+            let headers = vec![("Accept-Encoding", packed::ACCEPT.to_owned())];
+            return (None, refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, headers));
+        }
+        Unpacked::Broken if request.body.is_empty() => Vec::new(),
+        Unpacked::Broken => return (None, refuse(StatusCode::BAD_REQUEST, Vec::new())),
+        Unpacked::TooLong => {
+            return (None, refuse(StatusCode::REQUEST_ENTITY_TOO_LARGE, Vec::new()));
+        }
+    };
+    if body.is_empty() {
+        return (None, Content::Nothing);
     }
     let kind = request.headers.content_type();
     if !kind.as_ref().is_some_and(|kind| kind.is("message/cpim")) {
-        return read_content(kind, &request.body);
+        return (None, read_content(kind, &body));
     }
-    match cpim::open(request) {
-        Opened::Content(kind, content) if !content.is_empty() => read_content(kind, content),
-        Opened::Content(..) => Body::Nothing,
-        Opened::ForOthers => refuse(StatusCode::FORBIDDEN, Vec::new()),
-        Opened::Unknown => unsupported(),
+    match cpim::open(&body) {
+        Ok(opened) if opened.content.is_empty() => (Some(opened.head), Content::Nothing),
+        Ok(opened) => {
+            let content = read_content(opened.kind, opened.content);
+            (Some(opened.head), content)
+        }
+        Err(Fault::Malformed) => (None, refuse(StatusCode::BAD_REQUEST, Vec::new())),
+        Err(Fault::Requires) => (None, unsupported()),
     }
 }
 
-fn refuse(status: StatusCode, headers: Vec<(&'static str, String)>) -> Body {
-    Body::Refused { status, headers }
+fn refuse(status: StatusCode, headers: Vec<(&'static str, String)>) -> Content {
+    Content::Refused { status, headers }
 }
 
-fn unsupported() -> Body {
+fn unsupported() -> Content {
     refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![("Accept", ACCEPT.to_owned())])
 }
 
 /// A content with its type; without one it is text.
-fn read_content(kind: Option<MediaType>, content: &[u8]) -> Body {
-    let full =
-        kind.as_ref().map_or_else(String::new, |kind| format!("{}/{}", kind.kind, kind.subtype));
-    if SILENT.contains(&full.as_str()) {
-        return Body::Nothing;
+fn read_content(kind: Option<MediaType>, content: &[u8]) -> Content {
+    let is = |name: &str| kind.as_ref().is_some_and(|kind| kind.is(name));
+    if is("application/im-iscomposing+xml") {
+        return Mark::read(content).map_or(Content::Nothing, Content::Mark);
     }
-    let is_text = kind.as_ref().is_none_or(|kind| kind.kind == "text");
-    if !is_text {
+    if let Some(reports) = kind.as_ref().and_then(|kind| imdn::read(kind, content)) {
+        return if reports.is_empty() { Content::Nothing } else { Content::Reports(reports) };
+    }
+    if kind.as_ref().is_some_and(|kind| kind.kind != "text") {
         return unsupported();
     }
     if content.len() > MAX_TEXT {
@@ -75,7 +134,7 @@ fn read_content(kind: Option<MediaType>, content: &[u8]) -> Body {
     }
     let charset = kind.as_ref().and_then(|kind| kind.params.value("charset"));
     let text = decode(content, charset);
-    if full == "text/html" { Body::Text(plain_of_html(&text)) } else { Body::Text(text) }
+    if is("text/html") { Content::Text(html::words(&text)) } else { Content::Text(text) }
 }
 
 /// As declared, with what does not fit replaced; UTF-8 where nothing is declared, Latin-1 where that does not fit.
@@ -86,46 +145,6 @@ fn decode(bytes: &[u8], charset: Option<&str>) -> String {
         Some(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
         None => std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned),
     }
-}
-
-/// The words of an HTML text: tags out, line breaks kept, the five entities read.
-fn plain_of_html(html: &str) -> String {
-    let mut text = String::new();
-    let mut rest = html;
-    while let Some((before, behind)) = rest.split_once('<') {
-        text.push_str(before);
-        let is_tag = behind.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        let Some((tag, after)) = behind.split_once('>').filter(|_| is_tag) else {
-            text.push('<');
-            rest = behind;
-            continue;
-        };
-        let name: String =
-            tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
-        let name = name.to_ascii_lowercase();
-        if name == "br"
-            || (tag.starts_with('/') && matches!(name.as_str(), "p" | "div" | "li" | "tr"))
-        {
-            text.push('\n');
-        }
-        rest = match name.as_str() {
-            "script" | "style" => after
-                .split_once("</")
-                .map_or("", |(_, tail)| tail.split_once('>').map_or("", |t| t.1)),
-            _ => after,
-        };
-    }
-    text.push_str(rest);
-    let entities = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&nbsp;", " "),
-        ("&amp;", "&"),
-    ];
-    let plain = entities.into_iter().fold(text, |text, (entity, c)| text.replace(entity, c));
-    plain.trim_end_matches('\n').to_owned()
 }
 
 #[cfg(test)]
@@ -183,7 +202,7 @@ mod tests {
         assert_eq!(refused("To: <sip:a@b>\r\nTo: <sip:c@b>\r\n\r\n"), 403);
         assert_eq!(refused("cc: <sip:a@b>\r\n\r\n"), 403);
         assert_eq!(refused("Require: imdn.x\r\n\r\n"), 415);
-        assert_eq!(refused("no header\r\n\r\n"), 415);
+        assert_eq!(refused("no header\r\n\r\n"), 400);
         for kind in ["image/png", "message/cpim"] {
             let body = format!("From: <sip:e@x>\r\n\r\nContent-Type: {kind}\r\n\r\nx");
             let Body::Refused { status, .. } = read_as("message/cpim", body.as_bytes()) else {
@@ -218,12 +237,12 @@ mod tests {
 
     #[test]
     fn ms15_a_coding_that_is_not_known_is_415_with_those_that_are() {
-        for coding in ["deflate", "gzip", "identity, gzip"] {
+        for coding in ["gzip", "identity, gzip"] {
             let Body::Refused { status, headers } = read_with("text/plain", coding, b"x") else {
                 panic!("{coding}")
             };
             assert_eq!(status.code(), 415);
-            assert_eq!(headers, [("Accept-Encoding", "identity".to_owned())]);
+            assert_eq!(headers, [("Accept-Encoding", "identity, deflate".to_owned())]);
         }
         assert_eq!(read_with("text/plain", "Identity", b"x"), Body::Text("x".into()));
     }
@@ -245,9 +264,26 @@ mod tests {
     }
 
     #[test]
-    fn html_becomes_text() {
-        let html = b"<p>a &amp; <b>b</b></p>c<br/>1 < 2<script>x</script>";
-        assert_eq!(read_as("text/html", html), Body::Text("a & b\nc\n1 < 2".into()));
+    fn html_and_packed_texts_become_text() {
+        let html = b"<p>a &amp; <b>b</b></p>";
+        assert_eq!(read_as("text/html", html), Body::Text("a & b".into()));
+        use std::io::Write;
+        let packed = |body: &[u8]| {
+            let best = flate2::Compression::best();
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), best);
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        };
+        assert_eq!(read_with("text/plain", "deflate", &packed(b"hi")), Body::Text("hi".into()));
+        let long = packed(&vec![b'x'; 10 * MAX_BODY]);
+        let Body::Refused { status, .. } = read_with("text/plain", "deflate", &long) else {
+            panic!()
+        };
+        assert_eq!(status.code(), 413);
+        let Body::Refused { status, .. } = read_with("text/plain", "deflate", b"x") else {
+            panic!()
+        };
+        assert_eq!(status.code(), 400);
     }
 
     #[test]

@@ -58,6 +58,18 @@ pub(crate) fn split(
     marked.collect()
 }
 
+/// Splits for envelopes: the pieces as they are, what is around them says the rest. As in [`split`] the first `from`
+/// bytes went out already.
+pub(crate) fn split_bare(text: &str, limit: usize, (from, _): (usize, usize)) -> Vec<Part> {
+    let mut start = from;
+    let rest = text.get(from..).unwrap_or_default();
+    let made = pieces(rest, limit.max(100), |_| true).into_iter().map(|piece| {
+        start += piece.len();
+        Part { formed: piece.to_owned(), start: start - piece.len() }
+    });
+    made.collect()
+}
+
 /// The beginning of a name, between graphemes.
 fn shorten(name: &str, limit: usize) -> &str {
     let ends = name.grapheme_indices(true).map(|(at, one)| at + one.len());

@@ -31,6 +31,8 @@ pub(crate) enum Joined {
 /// Puts the texts of one sender together. What never becomes whole is not shown: its sender knows that it did not arrive.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Joiner {
+    /// The id of the text, where its parts have one.
+    id: Option<String>,
     text: String,
     have: usize,
     count: usize,
@@ -43,10 +45,24 @@ impl Joiner {
             *self = Self::default();
             return Joined::Whole(text);
         };
+        self.add(None, (place, count), piece)
+    }
+
+    /// Takes a part of the text with this id.
+    pub(crate) fn take_part(&mut self, id: &str, part: (usize, usize), piece: String) -> Joined {
+        self.add(Some(id), part, &piece)
+    }
+
+    /// What has come of a text that is not whole, which then is forgotten.
+    pub(crate) fn give_up(&mut self) -> Option<String> {
+        Some(std::mem::take(self).text).filter(|text| !text.is_empty())
+    }
+
+    fn add(&mut self, id: Option<&str>, (place, count): (usize, usize), piece: &str) -> Joined {
         if place == 1 {
-            *self = Self { text: String::new(), have: 0, count };
+            *self = Self { id: id.map(str::to_owned), text: String::new(), have: 0, count };
         }
-        let continues = self.have + 1 == place && self.count == count;
+        let continues = self.have + 1 == place && self.count == count && self.id.as_deref() == id;
         if !continues || self.text.len() + piece.len() > MAX_TEXT {
             *self = Self::default();
             return Joined::Broken;

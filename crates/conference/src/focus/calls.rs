@@ -5,8 +5,8 @@ use sip_core::{
     Response, SubscriptionKey, Uri,
 };
 
-use super::delivery::address_of;
 use super::door::{anonymous, is_anonymous};
+use super::leg::address_of;
 use super::{Caller, FORGET_CALLER_AFTER, Focus, HOST, Leg, MAX_CALLERS, entity_of};
 use crate::chat::quirks;
 use crate::tie::beyond_hop;

@@ -1,13 +1,16 @@
 //! Texts on their way to a leg: one queue a leg, one text in flight, parts in a row, and what the answers mean
 //! (sip-chat §3.4, §3.8, §3.9).
 
-use sip_core::{CallKey, Flow, Headers, Method, NameAddr, Outcome, Uri};
+use sip_core::{CallKey, NameAddr, Outcome};
 
 use super::{Focus, Leg};
-use crate::chat::answer::{self, Next, TextType};
-use crate::chat::form::Author;
+use time::OffsetDateTime;
+
+use crate::chat::answer::{self, Next};
+use crate::chat::cpim::Wants;
+use crate::chat::form::{self, Author};
 use crate::chat::parts;
-use crate::chat::quirks::{self, Quirks, Way};
+use crate::chat::quirks::Way;
 use crate::{
     ChatAbility, Delivery, DeliveryState, Event, MessageId, Now, ParticipantId, Recipient, SipAct,
     Token, words,
@@ -16,16 +19,11 @@ use crate::{
 /// The most texts, and bytes of them, that wait for one leg.
 const MAX_QUEUE: usize = 200;
 const MAX_QUEUE_BYTES: usize = 256 * 1024;
-/// The most bytes of a request over UDP (RFC 3261 §18.1.1), and over TCP to a phone that may cut at 4000.
-const UDP_REQUEST: usize = 1300;
-const TCP_REQUEST: usize = 3500;
-/// What proxies on the way may add.
-const PROXIES: usize = 180;
-/// Start line, Via, CSeq and all other headers without their URIs, names and tags.
-const HEADERS: usize = 420;
-const MIN_LIMIT: usize = 200;
+pub(super) const MIN_LIMIT: usize = 200;
 /// The least time between two reports to the author of private texts.
 const REPORT_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
+/// A text that leaves so long after it was accepted says when it was written.
+const LATE: time::Duration = time::Duration::seconds(60);
 /// Lines that can be sent again.
 const MAX_LINES: usize = 1000;
 
@@ -37,6 +35,29 @@ pub(super) struct Written {
     pub(super) author: Option<String>,
     pub(super) author_entity: String,
     pub(super) to: Recipient,
+    /// Its id in envelopes, the same for every copy.
+    pub(super) id: String,
+    /// Its place in the order of public lines.
+    pub(super) seq: Option<u64>,
+    /// When it was accepted; of a text that came too late for its author, when he wrote it.
+    pub(super) at: OffsetDateTime,
+    pub(super) is_late: bool,
+    /// The reports that its author asked for.
+    pub(super) wants: Wants,
+    /// The focuses that it went through before.
+    pub(super) via: Vec<String>,
+    pub(super) hops: u32,
+}
+
+/// What goes to a leg.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A line from before it came.
+    History,
+    /// Reports, of this type.
+    Reports(String),
+    /// A line, or words of the conference.
+    Text,
 }
 
 /// A text that waits for its turn.
@@ -45,7 +66,11 @@ pub(super) struct Queued {
     /// `None` for notices of the conference itself.
     pub(super) line: Option<MessageId>,
     pub(super) written: Written,
+    pub(super) kind: Kind,
     pub(super) parts: Vec<parts::Part>,
+    /// Whether it was formed for an envelope, and whether with the time of its writing.
+    pub(super) enveloped: bool,
+    pub(super) timed: bool,
     pub(super) next: usize,
     pub(super) retried: bool,
     pub(super) fell_back: bool,
@@ -53,123 +78,15 @@ pub(super) struct Queued {
     pub(super) gap: usize,
 }
 
-/// What a leg waits for.
+/// What a leg waits for an answer to.
 #[derive(Debug)]
-pub(super) struct InFlight {
-    /// The text, or `None` while the dialog is being probed.
-    pub(super) queued: Option<Queued>,
-    /// The text that was in doubt when the probe went out, with its code.
-    pub(super) doubtful: Option<(Queued, Option<u16>)>,
-}
-
-impl Leg {
-    pub(super) fn new(
-        person: ParticipantId,
-        flow: Flow,
-        uri: Option<Uri>,
-        quirks: Quirks,
-        dialled_out: bool,
-    ) -> Self {
-        Self {
-            person,
-            connected: false,
-            dialled_out,
-            flow,
-            uri,
-            identity: sip_core::Identity::Unverified,
-            dialog: Default::default(),
-            is_routed: false,
-            beyond_hop: None,
-            contact: None,
-            dialled_uri: None,
-            quirks_name: None,
-            quirks,
-            way: Way::InDialog,
-            tried_other_way: false,
-            unsupported: false,
-            text_type: TextType::default(),
-            ever_accepted: false,
-            told: false,
-            limit: usize::MAX,
-            route_bytes: 0,
-            dropped: 0,
-            reported: None,
-            joiner: Default::default(),
-            queue: Default::default(),
-            queued_bytes: 0,
-            in_flight: None,
-            retry_at: None,
-        }
-    }
-
-    /// What a phone tells of itself in its INVITE or its answer.
-    pub(super) fn learn(&mut self, headers: &Headers, dialled_out: bool) {
-        self.quirks_name = headers.user_agent().map(crate::name::clean);
-        self.quirks = quirks::of(headers.user_agent());
-        self.way = if dialled_out { self.quirks.dialled_out } else { self.quirks.dialled_in };
-        self.limit = self.quirks.limit.unwrap_or(usize::MAX);
-        let routes = headers.record_routes().unwrap_or_default();
-        self.route_bytes =
-            routes.iter().map(|route| "Route: \r\n".len() + route.to_string().len()).sum();
-        self.is_routed = headers.record_routes().is_ok_and(|routes| !routes.is_empty());
-        self.take_target(headers);
-    }
-
-    /// How many bytes of text a request to this phone can carry when it says this display name and address of ours.
-    fn room(&self, display: usize, own: usize) -> usize {
-        let uri = |uri: &Option<Uri>| uri.as_ref().map_or(0, |uri| uri.to_string().len());
-        let (call_id, ours, theirs) = &self.dialog;
-        let names = display + 2 * own.max(uri(&self.uri)) + 64;
-        let dialog = call_id.len() + ours.len() + theirs.len();
-        let proxies = if self.is_routed { PROXIES } else { 0 };
-        let used = HEADERS + names + dialog + uri(&self.contact) + self.route_bytes + proxies;
-        let most = match self.flow.transport {
-            sip_core::Transport::Udp => UDP_REQUEST,
-            sip_core::Transport::Tcp | sip_core::Transport::Tls => TCP_REQUEST,
-        };
-        most.saturating_sub(used).max(MIN_LIMIT).min(self.limit)
-    }
-
-    /// Contact and Allow of a target refresh (RFC 3261 §12.2).
-    pub(super) fn refresh(&mut self, headers: &Headers) {
-        let before = self.contact.as_ref().and_then(address_of);
-        self.take_target(headers);
-        let after = self.contact.as_ref().and_then(address_of);
-        // A phone whose Contact was where its requests came from has moved; behind a NAT nothing is known.
-        let was_there = self.flow.transport == sip_core::Transport::Udp
-            && !self.is_routed
-            && before == Some(self.flow.remote);
-        if let Some(remote) = after.filter(|_| was_there) {
-            self.flow.remote = remote;
-        }
-    }
-
-    fn take_target(&mut self, headers: &Headers) {
-        let contact = headers.contacts().ok().and_then(|contacts| contacts.first().cloned());
-        if let Some(uri) = contact.and_then(|contact| contact.uri.as_sip().cloned()) {
-            self.contact = Some(uri);
-        }
-        // An Allow without MESSAGE says no; no Allow says nothing (RFC 3261 §20.5).
-        if let Some(allow) = headers.allow() {
-            self.unsupported = !allow.contains(&Method::Message);
-        }
-    }
-
-    pub(super) fn ability(&self) -> ChatAbility {
-        if self.unsupported || self.quirks.never_shows {
-            ChatAbility::No
-        } else if self.quirks.joins_lines {
-            ChatAbility::LinesMayBeJoined
-        } else {
-            ChatAbility::Yes
-        }
-    }
-}
-
-/// Where a URI with a literal address leads over UDP.
-pub(super) fn address_of(uri: &Uri) -> Option<std::net::SocketAddr> {
-    let ip = uri.host.ip().filter(|_| uri.transport().is_none_or(|name| name == "udp"))?;
-    Some(std::net::SocketAddr::new(ip, uri.port.unwrap_or(5060)))
+pub(super) enum InFlight {
+    /// A typing mark.
+    Mark,
+    /// Whether its dialog lives; the text that was in doubt when that was asked, with its code.
+    Probe(Box<Queued>, Option<u16>),
+    /// A part of a text.
+    Text(Box<Queued>),
 }
 
 impl Focus {
@@ -178,6 +95,7 @@ impl Focus {
         while self.lines.len() > MAX_LINES {
             let Some((old, _)) = self.lines.pop_first() else { break };
             self.failed.retain(|(line, _)| *line != old);
+            self.delivered.retain(|(line, _)| *line != old);
         }
     }
 
@@ -200,7 +118,13 @@ impl Focus {
         }
     }
 
-    fn relay_to(&mut self, id: ParticipantId, line: MessageId, written: &Written, now: Now) {
+    pub(super) fn relay_to(
+        &mut self,
+        id: ParticipantId,
+        line: MessageId,
+        written: &Written,
+        now: Now,
+    ) {
         let Some(person) = self.people.get_mut(&id) else { return };
         let entity = person.shown.entity.clone();
         let connected =
@@ -238,16 +162,39 @@ impl Focus {
 
     /// A word of the conference itself to one leg.
     pub(super) fn notice_to(&mut self, call: CallKey, text: &str, now: Now) {
-        let written = Written {
+        let written = self.words_of_ours(text, now);
+        self.enqueue(call, None, &written, now);
+    }
+
+    /// Words of the conference itself.
+    pub(super) fn words_of_ours(&mut self, text: &str, now: Now) -> Written {
+        Written {
             text: text.to_owned(),
             author: None,
             author_entity: self.settings.conference.to_string(),
             to: Recipient::Me,
-        };
-        self.enqueue(call, None, &written, now);
+            id: self.ids.make(),
+            seq: None,
+            at: now.utc,
+            is_late: false,
+            wants: Wants::default(),
+            via: Vec::new(),
+            hops: 0,
+        }
     }
 
     fn enqueue(&mut self, call: CallKey, line: Option<MessageId>, written: &Written, now: Now) {
+        self.enqueue_as(call, line, written, Kind::Text, now);
+    }
+
+    pub(super) fn enqueue_as(
+        &mut self,
+        call: CallKey,
+        line: Option<MessageId>,
+        written: &Written,
+        kind: Kind,
+        now: Now,
+    ) {
         let entity = self.legs.get(&call).map(|leg| leg.person).map(|id| self.entity_of_person(id));
         let Some(entity) = entity else { return };
         let Some(leg) = self.legs.get_mut(&call) else { return };
@@ -271,7 +218,10 @@ impl Focus {
         let mut queued = Queued {
             line,
             written: written.clone(),
+            kind,
             parts: Vec::new(),
+            enveloped: false,
+            timed: false,
             next: 0,
             retried: false,
             fell_back: false,
@@ -284,36 +234,74 @@ impl Focus {
             }
             return;
         }
-        let Some(leg) = self.legs.get_mut(&call) else { return };
-        leg.queued_bytes += queued.written.text.len();
-        leg.queue.push_back(queued);
         if let Some(line) = line {
             self.delivery(line, &entity, DeliveryState::Waiting, None, String::new());
         }
+        self.put(call, queued, now);
+    }
+
+    /// Into the queue of a leg.
+    pub(super) fn put(&mut self, call: CallKey, queued: Queued, now: Now) {
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let person = leg.person;
+        leg.queued_bytes += queued.written.text.len();
+        leg.queue.push_back(queued);
+        let entity = self.entity_of_person(person);
         self.drop_oldest(call, &entity);
         self.send_next(call, now);
     }
 
-    /// Splits what is unsent of a text for its leg; false where it has too many parts.
+    /// Splits what is unsent of a text for its leg; false where it has too many parts, or the leg cannot read it at all.
     fn form(&mut self, call: CallKey, queued: &mut Queued) -> bool {
-        let own = self.settings.conference.to_string().len();
         let Some(leg) = self.legs.get(&call) else { return false };
-        let written = &queued.written;
-        let author = match (&written.author, &written.to) {
+        let sent = queued.next;
+        queued.enveloped = leg.reads.envelopes && leg.way == Way::InDialog;
+        if let Kind::Reports(_) = queued.kind {
+            // Its one part is there already.
+            return queued.enveloped && leg.reads.reports;
+        }
+        let from = queued.parts.get(sent).map_or(0, |part| part.start);
+        let new = if queued.enveloped {
+            self.form_enveloped(leg, queued, (from, sent))
+        } else if queued.kind == Kind::History {
+            return false;
+        } else {
+            queued.timed = self.is_late(&queued.written);
+            self.form_plain(leg, &queued.written, (from, sent))
+        };
+        let may_be_many = leg.quirks.knows_authors || leg.reads.is_ours;
+        queued.parts.truncate(sent);
+        queued.parts.extend(new);
+        queued.parts.len() <= parts::MAX_PARTS || may_be_many
+    }
+
+    /// Whether a plain phone is told when a text was written.
+    fn is_late(&self, written: &Written) -> bool {
+        let accepted = written.author.is_some() && written.at + LATE < self.now.utc;
+        written.is_late || accepted
+    }
+
+    fn form_plain(&self, leg: &Leg, written: &Written, begin: (usize, usize)) -> Vec<parts::Part> {
+        let own = self.settings.conference.to_string().len();
+        let late = |name: &String| form::late(name, written.at);
+        let name = written.author.as_ref();
+        let label = name.filter(|_| self.is_late(written)).map(late);
+        let label = label.as_ref().or(name);
+        let author = match (label, &written.to) {
             (None, _) => Author::Conference,
             (Some(name), Recipient::Everyone) => Author::Public(name),
             (Some(name), Recipient::Participant(_) | Recipient::Me) => Author::Private(name),
         };
-        let name = written.author.as_ref().map_or(0, |name| name.len() + name.matches('"').count());
-        let limit = leg.room(name + self.settings.subject.len() + 8, own);
+        let limit = leg.room(self.display_room(written), own);
         let names = || self.people.values().map(|person| person.shown.name.as_str()).collect();
         let names: Option<Vec<&str>> = (!leg.quirks.knows_authors).then(names);
-        let sent = queued.next;
-        let from = queued.parts.get(sent).map_or(0, |part| part.start);
-        let new = parts::split(author, &written.text, names.as_deref(), limit, (from, sent));
-        queued.parts.truncate(sent);
-        queued.parts.extend(new);
-        queued.parts.len() <= parts::MAX_PARTS || leg.quirks.knows_authors
+        parts::split(author, &written.text, names.as_deref(), limit, begin)
+    }
+
+    /// Bytes of the display name of a text's author, as a request says it.
+    pub(super) fn display_room(&self, written: &Written) -> usize {
+        let name = written.author.as_ref().map_or(0, |name| name.len() + name.matches('"').count());
+        name + self.settings.subject.len() + 8
     }
 
     /// Keeps a queue within its bounds: the oldest public text goes first, with a word on how many went; then words of
@@ -341,17 +329,20 @@ impl Focus {
     }
 
     fn mark_gap(&mut self, call: CallKey, place: usize) {
-        let author_entity = self.settings.conference.to_string();
-        let Some(leg) = self.legs.get_mut(&call) else { return };
-        let count = leg.dropped;
+        let Some(count) = self.legs.get(&call).map(|leg| leg.dropped) else { return };
         let text =
             format!("[{count} {} not delivered]", if count == 1 { "message" } else { "messages" });
-        let formed = crate::chat::form::plain(Author::Conference, &text, None);
-        let written = Written { text, author: None, author_entity, to: Recipient::Me };
+        let written = self.words_of_ours(&text, self.now);
+        let Some(leg) = self.legs.get_mut(&call) else { return };
+        let enveloped = leg.reads.envelopes && leg.way == Way::InDialog;
+        let formed = if enveloped { text } else { form::plain(Author::Conference, &text, None) };
         let gap = Queued {
             line: None,
             written,
+            kind: Kind::Text,
             parts: vec![parts::Part { formed, start: 0 }],
+            enveloped,
+            timed: false,
             next: 0,
             retried: false,
             fell_back: false,
@@ -388,8 +379,10 @@ impl Focus {
         if leg.in_flight.is_some() || blocked || !leg.connected {
             return;
         }
-        let Some(queued) = leg.queue.pop_front() else { return };
+        let Some(mut queued) = leg.queue.pop_front() else { return };
         leg.queued_bytes = leg.queued_bytes.saturating_sub(queued.written.text.len());
+        self.form_again(call, &mut queued);
+        let Some(leg) = self.legs.get(&call) else { return };
         let line = queued.line.filter(|_| queued.next == 0 && !queued.retried);
         let person = leg.person;
         self.send_part(call, queued);
@@ -399,17 +392,28 @@ impl Focus {
         }
     }
 
+    /// What waited long says when it was written; what the leg learnt since says how it reads.
+    fn form_again(&mut self, call: CallKey, queued: &mut Queued) {
+        let Some(leg) = self.legs.get(&call) else { return };
+        let enveloped = leg.reads.envelopes && leg.way == Way::InDialog;
+        let is_stale = queued.enveloped != enveloped
+            || !queued.enveloped && queued.timed != self.is_late(&queued.written);
+        if queued.gap == 0 && queued.kind == Kind::Text && is_stale {
+            self.form(call, queued);
+        }
+    }
+
     fn send_part(&mut self, call: CallKey, queued: Queued) {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.tokens.insert(token, call);
         let author = queued.written.author.clone();
+        let author = author.filter(|_| queued.kind == Kind::Text);
         let subject = self.settings.subject.clone();
         let display = author.as_ref().map(|name| format!("{name} ({subject})"));
         let conference = self.settings.conference.clone();
+        let Some(content) = self.content_of(call, &queued) else { return };
         let Some(leg) = self.legs.get_mut(&call) else { return };
-        let text = queued.parts.get(queued.next).map_or("", |part| part.formed.as_str());
-        let content = leg.text_type.content(text);
         let act = match leg.way {
             Way::InDialog => SipAct::Message { token, call, from_display: display, content },
             Way::OutOfDialog => {
@@ -423,7 +427,7 @@ impl Focus {
                 SipAct::PagerMessage { token, target, flow: Some(leg.flow), from, content }
             }
         };
-        leg.in_flight = Some(InFlight { queued: Some(queued), doubtful: None });
+        leg.in_flight = Some(InFlight::Text(Box::new(queued)));
         self.sip(act);
     }
 
@@ -432,18 +436,25 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&call) else { return };
         let Some(in_flight) = leg.in_flight.take() else { return };
         match in_flight {
-            InFlight { queued: None, doubtful: Some((queued, code)) } => {
-                self.probed(call, queued, code, outcome, now);
-            }
-            InFlight { queued: Some(queued), .. } => self.text_answered(call, queued, outcome, now),
-            InFlight { queued: None, doubtful: None } => {}
+            InFlight::Mark => self.mark_answered(call, outcome),
+            InFlight::Probe(queued, code) => self.probed(call, *queued, code, outcome, now),
+            InFlight::Text(queued) => self.text_answered(call, *queued, outcome, now),
         }
         self.send_next(call, now);
     }
 
     fn text_answered(&mut self, call: CallKey, mut queued: Queued, outcome: &Outcome, now: Now) {
         let Some(leg) = self.legs.get_mut(&call) else { return };
-        if let Some(instead) = leg.text_type.instead(outcome) {
+        if queued.enveloped && answer::refuses_envelope(outcome) {
+            // The same as ordinary phones get it, remembered for the leg.
+            leg.refused_envelope = true;
+            leg.reads.envelopes = false;
+            if self.form(call, &mut queued) {
+                self.send_part(call, queued);
+            }
+            return;
+        }
+        if let Some(instead) = leg.text_type.instead(outcome).filter(|_| !queued.enveloped) {
             leg.text_type = instead;
             self.send_part(call, queued);
             return;
@@ -501,7 +512,7 @@ impl Focus {
                 let token = Token(self.next_token);
                 self.tokens.insert(token, call);
                 if let Some(leg) = self.legs.get_mut(&call) {
-                    leg.in_flight = Some(InFlight { queued: None, doubtful: Some((queued, code)) });
+                    leg.in_flight = Some(InFlight::Probe(Box::new(queued), code));
                 }
                 self.sip(SipAct::Options { token, call });
             }
@@ -581,14 +592,17 @@ impl Focus {
     /// The leg is gone: nothing waits any more.
     pub(super) fn leg_left(&mut self, leg: Leg) {
         let entity = self.entity_of_person(leg.person);
-        let (queued, doubtful) =
-            leg.in_flight.map_or((None, None), |flight| (flight.queued, flight.doubtful));
-        let open = queued.into_iter().chain(doubtful.map(|(queued, _)| queued)).chain(leg.queue);
+        let open = match leg.in_flight {
+            Some(InFlight::Probe(queued, _) | InFlight::Text(queued)) => Some(*queued),
+            Some(InFlight::Mark) | None => None,
+        };
+        let open = open.into_iter().chain(leg.queue);
         for line in open.filter_map(|queued| queued.line) {
             self.delivery(line, &entity, DeliveryState::Left, None, String::new());
         }
     }
 
+    /// A change of what became of a line at one recipient: told to its author, where that is not the host too.
     pub(super) fn delivery(
         &mut self,
         line: MessageId,
@@ -599,11 +613,16 @@ impl Focus {
     ) {
         let recipient = recipient.to_owned();
         let host = self.entity_of_person(super::HOST);
-        let between = self.lines.get(&line).filter(|written| {
-            matches!(written.to, Recipient::Participant(_)) && written.author_entity != host
-        });
-        if let Some(author) = between.map(|written| written.author_entity.clone()) {
-            self.report_to(&author, &recipient, state, &reason);
+        let written = self.lines.get(&line).filter(|written| written.author_entity != host);
+        let is_public = written.is_none_or(|written| written.to == Recipient::Everyone);
+        if let Some(written) = written.cloned() {
+            let change = (recipient.as_str(), state, code);
+            if !self.report(line, &written, change) && !is_public {
+                self.report_to(&written.author_entity, &recipient, state, &reason);
+            }
+        }
+        // What became of a private text is the matter of those two.
+        if !is_public {
             return;
         }
         if state == DeliveryState::Failed {
@@ -614,7 +633,7 @@ impl Focus {
         self.tell(Event::Delivery(Delivery { id: line, recipient, state, code, reason }));
     }
 
-    /// What became of a private text is its author's matter alone; he is told of failures, not too often.
+    /// The author of a private text who reads no reports is told of failures in words, not too often.
     fn report_to(&mut self, author: &str, recipient: &str, state: DeliveryState, reason: &str) {
         let reason = match state {
             DeliveryState::Left => "left",
@@ -635,28 +654,6 @@ impl Focus {
         }
         leg.reported = Some(now.monotonic);
         self.notice_to(call, &text, now);
-    }
-
-    pub(super) fn resend(&mut self, line: MessageId, recipient: &str, now: Now) {
-        let Some(written) = self.lines.get(&line).cloned() else {
-            self.tell(Event::Notice {
-                text: "That message is too old to be sent again".to_owned(),
-            });
-            return;
-        };
-        let person = self.people.values().find(|person| person.shown.entity == recipient);
-        let Some(id) =
-            person.filter(|person| person.gone_at.is_none()).map(|person| person.shown.id)
-        else {
-            self.delivery(line, recipient, DeliveryState::Left, None, String::new());
-            return;
-        };
-        if !self.failed.contains(&(line, recipient.to_owned())) {
-            let text = "That message has not failed there: it is not sent again".to_owned();
-            self.tell(Event::Notice { text });
-            return;
-        }
-        self.relay_to(id, line, &written, now);
     }
 
     pub(super) fn entity_of_person(&self, id: ParticipantId) -> String {

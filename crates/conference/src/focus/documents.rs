@@ -89,6 +89,9 @@ impl Focus {
         }
         // Each SUBSCRIBE, a refresh too, is followed by the full state at once (RFC 6665 §4.2.1.2).
         self.send_document(key, now);
+        if let Some(call) = leg {
+            self.send_history(call, now);
+        }
     }
 
     pub(super) fn roster_changed(&mut self, now: Now) {

@@ -3,9 +3,12 @@
 use sip_core::{CallKey, Flow, Identity, Request, RequestId, StatusCode};
 
 use super::delivery::Written;
+use super::envelope::{Misdirected, Target};
 use super::{Focus, HOST};
+use crate::chat::body::{self, Content};
+use crate::chat::cpim::Head;
 use crate::chat::whole::Joined;
-use crate::chat::{MAX_TEXT, body, expiry, form};
+use crate::chat::{MAX_TEXT, expiry};
 use crate::{Event, Line, MessageId, Now, ParticipantId, Recipient, SipAct};
 
 /// Requests outside of dialogs that are remembered so that a repeated one is not relayed twice.
@@ -33,11 +36,9 @@ impl Focus {
             self.tell(Event::Refused { reference, reason });
             return;
         }
-        let name = self.name_of(HOST);
-        let entity = self.entity_of_person(HOST);
-        let (line, seq) = self.number(&to);
-        self.tell(Event::Accepted { reference, id: line, seq });
-        self.publish(line, seq, HOST, &name, &entity, to, text, true, now);
+        let (line, written) = self.written(HOST, to, text, None, now);
+        self.tell(Event::Accepted { reference, id: line, seq: written.seq });
+        self.publish(line, written, HOST, true, now);
     }
 
     fn why_not(&self, text: &str, to: &Recipient) -> Option<String> {
@@ -70,7 +71,7 @@ impl Focus {
     }
 
     /// The next line; public ones get the next number of the one order.
-    fn number(&mut self, to: &Recipient) -> (MessageId, Option<u64>) {
+    pub(super) fn number(&mut self, to: &Recipient) -> (MessageId, Option<u64>) {
         self.next_line += 1;
         let seq = (*to == Recipient::Everyone).then(|| {
             self.seq += 1;
@@ -79,45 +80,34 @@ impl Focus {
         (MessageId(self.next_line), seq)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line has as many properties")]
+    /// Shows a line here, where it is for here, and sends it to all others that it is for.
     fn publish(
         &mut self,
         line: MessageId,
-        seq: Option<u64>,
+        written: Written,
         author: ParticipantId,
-        name: &str,
-        entity: &str,
-        to: Recipient,
-        text: String,
         verified: bool,
         now: Now,
     ) {
         let is_own = author == HOST;
-        let stale = self.stale.filter(|_| !is_own);
-        let host = self.entity_of_person(HOST);
-        let for_host =
-            is_own || to == Recipient::Everyone || to == Recipient::Participant(host.clone());
-        if for_host {
-            let shown_to = match &to {
-                Recipient::Participant(entity) if !is_own && *entity == host => Recipient::Me,
-                other => other.clone(),
-            };
+        self.wrote(author, now);
+        let host = Recipient::Participant(self.entity_of_person(HOST));
+        if is_own || written.to == Recipient::Everyone || written.to == host {
+            let to = if written.to == host { Recipient::Me } else { written.to.clone() };
             self.tell(Event::Line(Line {
                 id: line,
-                seq,
-                from: entity.to_owned(),
-                name: name.to_owned(),
+                seq: written.seq,
+                from: written.author_entity.clone(),
+                name: written.author.clone().unwrap_or_default(),
                 is_own,
-                to: shown_to,
-                text: text.clone(),
+                to,
+                text: written.text.clone(),
                 verified,
-                expired: stale.is_some(),
+                expired: written.is_late,
+                is_history: false,
                 at: now.utc,
             }));
         }
-        // Too late for its author: whoever reads it sees when it was written (sip-chat 3.4.8).
-        let author = Some(stale.map_or_else(|| name.to_owned(), |at| form::late(name, at)));
-        let written = Written { text, author, author_entity: entity.to_owned(), to };
         self.remember(line, written.clone());
         self.relay(line, &written, now);
     }
@@ -132,6 +122,7 @@ impl Focus {
         now: Now,
     ) {
         self.stale = expiry::expired(request, now.utc);
+        self.hearing = None;
         let in_dialog = call.filter(|call| self.legs.contains_key(call));
         if let Some(call) = in_dialog {
             self.hear_leg(message, call, request, Proof::Dialog, now);
@@ -183,59 +174,26 @@ impl Focus {
         if let Some(seen) = self.seen.back_mut().filter(|seen| seen.message == message) {
             seen.status = status;
         }
+        self.note_taken(status);
         self.sip(SipAct::Respond { message, status, headers });
     }
 
-    /// Body and limits; answers what is refused or nothing, gives the text otherwise. In a dialog with one of our own kind
-    /// the parts of a text count and are given as one.
-    fn take_text(
-        &mut self,
-        message: RequestId,
-        person: ParticipantId,
-        in_dialog: Option<CallKey>,
-        request: &Request,
-        now: Now,
-    ) -> Option<String> {
-        let text = match body::read(request) {
-            body::Body::Text(text) => text,
-            body::Body::Nothing => {
-                self.answer(message, StatusCode::OK, Vec::new());
-                return None;
-            }
-            body::Body::Refused { status, headers } => {
-                self.answer(message, status, headers);
-                return None;
-            }
-        };
-        let leg = in_dialog.and_then(|call| self.legs.get_mut(&call));
-        let joined = match leg.filter(|leg| leg.quirks.knows_authors) {
-            Some(leg) => leg.joiner.take(text),
-            None => Joined::Whole(text),
-        };
-        let text = match joined {
-            Joined::Whole(text) => text,
-            Joined::More => {
-                self.answer(message, StatusCode::OK, Vec::new());
-                return None;
-            }
-            Joined::Broken => {
-                self.answer(message, StatusCode::FORBIDDEN, Vec::new());
-                return None;
-            }
-        };
+    /// Limits of a sender; answers what is too much.
+    fn may_write(&mut self, message: RequestId, person: ParticipantId, bytes: usize) -> bool {
+        let now = self.now.monotonic;
         let limit = self.people.get_mut(&person).map(|person| &mut person.limit);
-        let own = limit.map_or(Ok(()), |limit| limit.take(text.len(), now.monotonic));
-        let taken = own.and_then(|()| self.conference_limit.take(text.len(), now.monotonic));
+        let own = limit.map_or(Ok(()), |limit| limit.take(bytes, now));
+        let taken = own.and_then(|()| self.conference_limit.take(bytes, now));
         if let Err(wait) = taken {
             let after = wait.as_secs_f64().ceil().max(1.0);
             let headers = vec![("Retry-After", format!("{after:.0}"))];
             self.answer(message, StatusCode::BUSY_HERE, headers);
-            return None;
         }
-        Some(text)
+        taken.is_ok()
     }
 
-    /// Classes a, c, d and h: from a leg, in its dialog or tied to it.
+    /// Classes a to f and h: from a leg, in its dialog or tied to it. In its dialog the parts of a text of our own kind
+    /// count, and are heard, as one.
     fn hear_leg(
         &mut self,
         message: RequestId,
@@ -245,11 +203,74 @@ impl Focus {
         now: Now,
     ) {
         let Some(person) = self.participant_of(call) else { return };
-        let in_dialog = Some(call).filter(|_| proof == Proof::Dialog);
         let verified = proof != Proof::Way;
-        let Some(text) = self.take_text(message, person, in_dialog, request, now) else { return };
-        let (name, entity) = (self.name_of(person), self.entity_of_person(person));
-        let host = self.entity_of_person(HOST);
+        let (head, content) = body::open(request);
+        let target = match head.as_ref().map(|head| self.target(head, person)) {
+            None => None,
+            Some(Ok(target)) => Some(target),
+            // A report goes to whose text it is on, whatever it says.
+            Some(Err(_)) if matches!(content, Content::Reports(_)) => None,
+            Some(Err(why)) => return self.misdirected(message, why),
+        };
+        let text = match content {
+            Content::Text(text) => text,
+            Content::Mark(mark) => {
+                self.answer(message, StatusCode::OK, Vec::new());
+                return self.heard_mark(person, mark, head.as_ref(), now);
+            }
+            Content::Nothing => return self.answer(message, StatusCode::OK, Vec::new()),
+            Content::Reports(reports) => {
+                self.answer(message, StatusCode::OK, Vec::new());
+                return self.reported(person, reports);
+            }
+            Content::Refused { status, headers } => return self.answer(message, status, headers),
+        };
+        if let Some(id) = head.as_ref().and_then(Head::part_id) {
+            if let Some(status) = self.taken_before(person, &id) {
+                return self.answer(message, status, Vec::new());
+            }
+            self.hearing = Some((person, id));
+        }
+        let leg = self.legs.get_mut(&call).filter(|_| proof == Proof::Dialog);
+        let before = leg.as_ref().map(|leg| leg.joiner.clone());
+        let joined = match (leg, &head) {
+            (Some(leg), Some(Head { part: Some(part), id: Some(id), .. })) => {
+                leg.joiner.take_part(id, *part, text)
+            }
+            (Some(leg), None) if leg.quirks.knows_authors => leg.joiner.take(text),
+            (Some(_) | None, _) => Joined::Whole(text),
+        };
+        let text = match joined {
+            Joined::Whole(text) => text,
+            Joined::More => return self.answer(message, StatusCode::OK, Vec::new()),
+            Joined::Broken => return self.answer(message, StatusCode::FORBIDDEN, Vec::new()),
+        };
+        if !self.may_write(message, person, text.len()) {
+            // The last part may come again.
+            if let (Some(leg), Some(before)) = (self.legs.get_mut(&call), before) {
+                leg.joiner = before;
+            }
+            return;
+        }
+        let heard = Heard { message, person, verified, head };
+        match target {
+            Some(target) => self.hear_enveloped(heard, target, text, now),
+            None => self.hear_words(heard, call, text, now),
+        }
+    }
+
+    /// A text whose envelope says for whom it is.
+    fn hear_enveloped(&mut self, heard: Heard, target: Target, text: String, now: Now) {
+        match target {
+            Target::Everyone => self.hear_public(heard, text, now),
+            Target::Host => self.hear_for_host(heard, text, now),
+            Target::Participant(entity) => self.hear_for(heard, entity, text, now),
+        }
+    }
+
+    /// A plain text: its first word may be a command.
+    fn hear_words(&mut self, heard: Heard, call: CallKey, text: String, now: Now) {
+        let message = heard.message;
         match command(&text) {
             Some(Word::Who) => {
                 self.answer(message, StatusCode::OK, Vec::new());
@@ -265,67 +286,81 @@ impl Focus {
                 self.notice_to(call, text, now);
             }
             Some(Word::Host(text)) => {
-                self.answer(message, StatusCode::OK, Vec::new());
-                let to = Recipient::Participant(host);
-                let (line, _) = self.number(&to);
-                self.publish(
-                    line,
-                    None,
-                    person,
-                    &name,
-                    &entity,
-                    to,
-                    text.to_owned(),
-                    verified,
-                    now,
-                );
+                let text = text.to_owned();
+                self.hear_for_host(heard, text, now);
             }
-            Some(Word::To(rest)) => self.hear_private(message, call, rest, verified, now),
+            Some(Word::To(rest)) => self.hear_to(heard, rest, now),
             Some(Word::Plain(text)) => {
-                self.hear_public(message, person, &name, &entity, text.to_owned(), verified, now);
+                let text = text.to_owned();
+                self.hear_public(heard, text, now);
             }
-            None => self.hear_public(message, person, &name, &entity, text, verified, now),
+            None => self.hear_public(heard, text, now),
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line has as many properties")]
-    fn hear_public(
-        &mut self,
-        message: RequestId,
-        person: ParticipantId,
-        name: &str,
-        entity: &str,
-        text: String,
-        verified: bool,
-        now: Now,
-    ) {
+    fn misdirected(&mut self, message: RequestId, why: Misdirected) {
+        let words = match why {
+            Misdirected::NotTheAuthor => "Not the author",
+            Misdirected::NoSuchParticipant => "No such participant",
+            Misdirected::Several => "One recipient at a time",
+        };
+        // Never 404 in a call: some phones would end it.
+        let warning = vec![("Warning", self.warning(words))];
+        self.answer(message, StatusCode::FORBIDDEN, warning);
+    }
+
+    /// The value of a Warning header (RFC 3261 §20.43).
+    fn warning(&self, words: &str) -> String {
+        format!("399 {} \"{words}\"", self.settings.conference.host)
+    }
+
+    fn hear_public(&mut self, heard: Heard, text: String, now: Now) {
+        let Heard { message, person, verified, head } = heard;
         let others = self.people.values().any(|other| {
             let id = other.shown.id;
             id != person && id != HOST && other.gone_at.is_none()
         });
         let status = if others { StatusCode::ACCEPTED } else { StatusCode::OK };
         self.answer(message, status, Vec::new());
-        let (line, seq) = self.number(&Recipient::Everyone);
-        self.publish(line, seq, person, name, entity, Recipient::Everyone, text, verified, now);
+        let (line, written) = self.written(person, Recipient::Everyone, text, head.as_ref(), now);
+        self.publish(line, written, person, verified, now);
+    }
+
+    fn hear_for_host(&mut self, heard: Heard, text: String, now: Now) {
+        let Heard { message, person, verified, head } = heard;
+        self.answer(message, StatusCode::OK, Vec::new());
+        let host = Recipient::Participant(self.entity_of_person(HOST));
+        let (line, written) = self.written(person, host, text, head.as_ref(), now);
+        self.publish(line, written, person, verified, now);
+    }
+
+    /// A text for one who is here.
+    fn hear_for(&mut self, heard: Heard, to: String, text: String, now: Now) {
+        let Heard { message, person, verified, head } = heard;
+        let takes_none = |shown: &&crate::Participant| {
+            shown.entity == to && shown.chat == crate::ChatAbility::No
+        };
+        if self.roster().any(|shown| takes_none(&shown)) {
+            let warning = vec![("Warning", self.warning("No text reaches this phone"))];
+            self.answer(message, StatusCode::NOT_ACCEPTABLE_HERE, warning);
+            return;
+        }
+        self.answer(message, StatusCode::ACCEPTED, Vec::new());
+        let to = Recipient::Participant(to);
+        let (line, written) = self.written(person, to, text, head.as_ref(), now);
+        self.publish(line, written, person, verified, now);
     }
 
     /// `/to NAME text`: the longest name that fits decides.
-    fn hear_private(
-        &mut self,
-        message: RequestId,
-        call: CallKey,
-        rest: &str,
-        verified: bool,
-        now: Now,
-    ) {
-        let Some(person) = self.participant_of(call) else { return };
+    fn hear_to(&mut self, heard: Heard, rest: &str, now: Now) {
+        let person = heard.person;
         let here: Vec<_> = self
             .people
             .values()
             .filter(|other| other.gone_at.is_none() && other.shown.id != person)
             .map(|other| &other.shown)
             .collect();
-        // By the address, as our own kind writes; by the name, as people do.
+        // By the address, or by the name, as people do.
         let by_address = here.iter().filter_map(|shown| {
             let text = rest.strip_prefix(&format!("<{}> ", shown.entity))?;
             Some((usize::MAX, shown.entity.clone(), text.to_owned()))
@@ -338,28 +373,13 @@ impl Focus {
             same.then(|| (name.len(), shown.entity.clone(), text.to_owned()))
         });
         let fits = by_address.chain(by_name);
-        let Some((_, to, text)) = fits.max_by_key(|(length, _, _)| *length) else {
-            // Never 404 in a call: some phones would end it.
-            let warning = vec![("Warning", "399 parlour \"No such participant\"".to_owned())];
-            self.answer(message, StatusCode::FORBIDDEN, warning);
-            return;
-        };
-        let takes_none = |shown: &&crate::Participant| {
-            shown.entity == to && shown.chat == crate::ChatAbility::No
-        };
-        if self.roster().any(|shown| takes_none(&shown)) {
-            let warning =
-                vec![("Warning", "399 parlour \"No text reaches this phone\"".to_owned())];
-            self.answer(message, StatusCode::NOT_ACCEPTABLE_HERE, warning);
-            return;
+        match fits.max_by_key(|(length, _, _)| *length) {
+            None => self.misdirected(heard.message, Misdirected::NoSuchParticipant),
+            Some((_, to, text)) if to == self.entity_of_person(HOST) => {
+                self.hear_for_host(heard, text, now);
+            }
+            Some((_, to, text)) => self.hear_for(heard, to, text, now),
         }
-        let to_host = to == self.entity_of_person(HOST);
-        let status = if to_host { StatusCode::OK } else { StatusCode::ACCEPTED };
-        self.answer(message, status, Vec::new());
-        let (name, entity) = (self.name_of(person), self.entity_of_person(person));
-        let to = Recipient::Participant(to);
-        let (line, _) = self.number(&to);
-        self.publish(line, None, person, &name, &entity, to, text, verified, now);
     }
 
     /// Class j: to the host's own address. It stays here, unless a participant begins with /all.
@@ -372,11 +392,19 @@ impl Focus {
     ) {
         let person = tied.and_then(|call| self.participant_of(call));
         let limit_of = person.unwrap_or(HOST);
-        let Some(text) = self.take_text(message, limit_of, None, request, now) else { return };
-        if let (Some(person), Some(public)) = (person, text.strip_prefix("/all ")) {
-            let (name, entity) = (self.name_of(person), self.entity_of_person(person));
-            self.hear_public(message, person, &name, &entity, public.to_owned(), false, now);
+        let text = match body::read(request) {
+            body::Body::Text(text) => text,
+            body::Body::Nothing => return self.answer(message, StatusCode::OK, Vec::new()),
+            body::Body::Refused { status, headers } => {
+                return self.answer(message, status, headers);
+            }
+        };
+        if !self.may_write(message, limit_of, text.len()) {
             return;
+        }
+        if let (Some(person), Some(public)) = (person, text.strip_prefix("/all ")) {
+            let heard = Heard { message, person, verified: false, head: None };
+            return self.hear_public(heard, public.to_owned(), now);
         }
         self.answer(message, StatusCode::OK, Vec::new());
         let from = request.headers.from_header().ok();
@@ -396,6 +424,7 @@ impl Focus {
             text,
             verified: false,
             expired: self.stale.is_some(),
+            is_history: false,
             at: now.utc,
         }));
         if let Some(call) = tied
@@ -408,6 +437,15 @@ impl Focus {
             self.notice_to(call, &text, now);
         }
     }
+}
+
+/// A text of somebody who is in, not yet answered.
+struct Heard {
+    message: RequestId,
+    person: ParticipantId,
+    verified: bool,
+    /// Its envelope, where it has one.
+    head: Option<Head>,
 }
 
 /// What makes a text a leg's.

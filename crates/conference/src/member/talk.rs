@@ -1,20 +1,17 @@
 //! Texts of a participant: his own to the peer, one at a time; the peer's to him, with their authors given back where the
 //! peer is a focus (sip-chat §3.4, §3.8, §3.9).
 
-use sip_core::{CallKey, Flow, Outcome, Request, RequestId, StatusCode};
+use sip_core::{CallKey, Flow, Request, RequestId, StatusCode};
 
-use super::{
-    Gathering, Member, OWN, Outgoing, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, Said,
-    TCP_LIMIT, UDP_LIMIT,
-};
-use crate::chat::whole::{self, Joined};
-use crate::chat::{MAX_TEXT, body, expiry, form, parts};
+use super::{Gathering, Member, OWN, PARTS_WAIT, PEER, SHORT_PART, SHORT_PART_WAIT, Said};
+use crate::chat::body::{self, Content};
+use crate::chat::composing::Mark;
+use crate::chat::whole::Joined;
+use crate::chat::{expiry, form, parts};
 use crate::focus::entity_of;
 use crate::text::links;
 use crate::tie::{LegAddress, tie};
-use crate::{
-    Delivery, DeliveryState, Event, Line, MessageId, Now, Recipient, SipAct, Token, name, words,
-};
+use crate::{Event, Line, MessageId, Now, Recipient, SipAct, name};
 
 /// One part of a text, as it came.
 struct Part {
@@ -32,7 +29,7 @@ struct Part {
 
 impl Member {
     pub(super) fn say(&mut self, reference: String, text: String, to: Recipient, now: Now) {
-        let said = Said { text, to };
+        let said = Said { text, to, id: self.message_ids.make(), at: now.utc };
         if let Err(reason) = self.wire(&said) {
             self.tell(Event::Refused { reference, reason });
             return;
@@ -50,194 +47,16 @@ impl Member {
             text: said.text.clone(),
             verified: true,
             expired: false,
+            is_history: false,
             at: now.utc,
         }));
         self.texts.insert(line, said.clone());
         while self.texts.len() > 200 {
-            self.texts.pop_first();
+            let old = self.texts.pop_first();
+            old.map(|(line, _)| self.failed.remove(&line));
         }
-        self.queue_text(line, Some(reference), said);
-    }
-
-    /// What goes out for a text, or why it cannot.
-    fn wire(&self, said: &Said) -> Result<String, String> {
-        let Said { text, to } = said;
-        if text.is_empty() {
-            return Err("There is nothing to send.".to_owned());
-        }
-        if text.len() > MAX_TEXT {
-            let size = text.len().div_ceil(1024);
-            return Err(format!("16 KiB is the most a conference text can be (yours: {size} KiB)"));
-        }
-        let wire = match to {
-            Recipient::Me if self.focus.is_some() => {
-                return Err("A text to yourself is not sent.".to_owned());
-            }
-            Recipient::Participant(entity) if self.focus.is_some() => {
-                self.private_wire(entity, text)?
-            }
-            // A text that would be read as a command keeps its slash.
-            Recipient::Everyone if self.focus_is_ours() && text.starts_with('/') => {
-                format!("/{text}")
-            }
-            Recipient::Everyone | Recipient::Me | Recipient::Participant(_) => text.clone(),
-        };
-        if wire.len() > MAX_TEXT {
-            let over = wire.len() - MAX_TEXT;
-            return Err(format!(
-                "16 KiB is the most a conference text can be, with what says for whom it is: {over} bytes too many"
-            ));
-        }
-        Ok(wire)
-    }
-
-    /// A text to one person, who is named by his address: a name may be the beginning of another, or of the text.
-    fn private_wire(&self, entity: &str, text: &str) -> Result<String, String> {
-        if !self.focus_is_ours() {
-            return Err("This conference cannot pass a text to one person.".to_owned());
-        }
-        let known = self.people.values().find(|shown| shown.entity == entity && !shown.is_self);
-        let Some(known) = known else {
-            return Err(format!("Nobody here has the address {entity}."));
-        };
-        if known.is_host {
-            return Ok(format!("/host {text}"));
-        }
-        if entity.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>')) {
-            return Err(format!("{entity} is no address that a text can be sent to."));
-        }
-        Ok(format!("/to <{entity}> {text}"))
-    }
-
-    /// Whether the focus is one of ours and knows our text commands. What does not say so is not: it would tell
-    /// everybody what is for one.
-    fn focus_is_ours(&self) -> bool {
-        self.focus.is_some() && self.is_ours
-    }
-
-    pub(super) fn queue_text(&mut self, line: MessageId, reference: Option<String>, said: Said) {
-        self.queue.push_back(Outgoing { line, reference, said, parts: Vec::new(), next: 0 });
-        self.delivered(line, DeliveryState::Sending, None, String::new());
-        self.send_next();
-    }
-
-    /// A datagram holds little (RFC 3428 §8); over a connection a text goes in one piece.
-    fn split(&self, wire: &str) -> Vec<String> {
-        let is_stream = self.flow.is_some_and(|flow| flow.transport.is_reliable());
-        let limit = if is_stream { TCP_LIMIT } else { UDP_LIMIT };
-        if self.is_ours { whole::split(wire, limit) } else { parts::split_plain(wire, limit) }
-    }
-
-    pub(super) fn send_next(&mut self) {
-        if self.in_flight.is_some() || !self.connected {
-            return;
-        }
-        while let Some(outgoing) = self.queue.front() {
-            if outgoing.parts.is_empty() {
-                let made = self.wire(&outgoing.said).map(|wire| self.split(&wire));
-                match (made, self.queue.front_mut()) {
-                    (Ok(parts), Some(outgoing)) => outgoing.parts = parts,
-                    (Err(reason), _) => {
-                        self.unsendable(reason);
-                        continue;
-                    }
-                    (Ok(_), None) => return,
-                }
-            }
-            break;
-        }
-        let Some(text) = self.queue.front().and_then(|outgoing| outgoing.parts.get(outgoing.next))
-        else {
-            return;
-        };
-        let content = self.text_type.content(text);
-        self.next_token += 1;
-        let token = Token(self.next_token);
-        self.in_flight = Some((token, None));
-        let call = self.settings.call;
-        self.sip(SipAct::Message { token, call, from_display: None, content });
-    }
-
-    /// What has become of the peer since the text was written forbids that it goes there.
-    fn unsendable(&mut self, reason: String) {
-        if let Some(outgoing) = self.queue.pop_front() {
-            self.placed(outgoing.line, outgoing.reference);
-            self.delivered(outgoing.line, DeliveryState::Failed, None, reason);
-        }
-    }
-
-    pub(super) fn text_finished(&mut self, outcome: &Outcome) {
-        self.in_flight = None;
-        if let Some(instead) = self.text_type.instead(outcome) {
-            self.text_type = instead;
-            self.send_next();
-            return;
-        }
-        let Some(outgoing) = self.queue.front_mut() else { return };
-        let code = match outcome {
-            Outcome::Answered(response) => Some(response.status),
-            Outcome::TimedOut | Outcome::Unsendable => None,
-        };
-        if code.is_some_and(StatusCode::is_success) {
-            outgoing.next += 1;
-            if outgoing.next < outgoing.parts.len() {
-                self.send_next();
-                return;
-            }
-        }
-        let Some(outgoing) = self.queue.pop_front() else { return };
-        let line = outgoing.line;
-        self.placed(line, outgoing.reference);
-        if code.is_some_and(StatusCode::is_success) {
-            self.delivered(
-                line,
-                DeliveryState::Accepted,
-                code.map(StatusCode::code),
-                String::new(),
-            );
-        } else {
-            let name = self.name_of(PEER);
-            let code = code.map(StatusCode::code);
-            let reason = match code {
-                Some(486) => {
-                    "Too many texts at once. Wait a moment, then send it again.".to_owned()
-                }
-                other => words::text_failure(&name, other),
-            };
-            self.delivered(line, DeliveryState::Failed, code, reason);
-        }
-        self.send_next();
-    }
-
-    /// What was not taken when the call ended.
-    pub(super) fn give_up_texts(&mut self) {
-        self.in_flight = None;
-        let open: Vec<Outgoing> = self.queue.drain(..).collect();
-        for Outgoing { line, reference, .. } in open {
-            self.placed(line, reference);
-            self.delivered(line, DeliveryState::Left, None, String::new());
-        }
-    }
-
-    /// Every line is answered under its reference, also one that then reaches nobody: its delivery says so.
-    pub(super) fn placed(&mut self, id: MessageId, reference: Option<String>) {
-        if let Some(reference) = reference {
-            self.tell(Event::Accepted { reference, id, seq: None });
-        }
-    }
-
-    pub(super) fn delivered(
-        &mut self,
-        id: MessageId,
-        state: DeliveryState,
-        code: Option<u16>,
-        reason: String,
-    ) {
-        let recipient = match &self.focus {
-            Some(focus) => focus.bare().to_string(),
-            None => self.people.get(&PEER).map(|peer| peer.entity.clone()).unwrap_or_default(),
-        };
-        self.tell(Event::Delivery(Delivery { id, recipient, state, code, reason }));
+        self.composer.sent();
+        self.queue_text(line, Some(reference), said, now);
     }
 
     pub(super) fn hear(
@@ -251,12 +70,24 @@ impl Member {
         self.stale = expiry::expired(request, now.utc).is_some();
         let in_call = call == Some(self.settings.call);
         let tied = in_call || (call.is_none() && self.is_from_peer(request, flow));
-        let text = match body::read(request) {
-            body::Body::Text(text) => text,
-            body::Body::Nothing => return self.answer(message, StatusCode::OK, Vec::new()),
-            body::Body::Refused { status, headers } => {
-                return self.answer(message, status, headers);
+        let (head, content) = body::open(request);
+        let (head, content) = match head {
+            Some(head) if tied => return self.hear_enveloped(message, request, head, content, now),
+            head => (head, content),
+        };
+        let text = match content {
+            Content::Text(_) if head.is_some() && !body::is_for_us(request, head.as_ref()) => {
+                return self.answer(message, StatusCode::FORBIDDEN, Vec::new());
             }
+            Content::Text(text) => text,
+            Content::Mark(mark) => {
+                self.answer(message, StatusCode::OK, Vec::new());
+                return self.heard_bare_mark(mark, in_call, now);
+            }
+            Content::Nothing | Content::Reports(_) => {
+                return self.answer(message, StatusCode::OK, Vec::new());
+            }
+            Content::Refused { status, headers } => return self.answer(message, status, headers),
         };
         // A focus gives texts in parts another form, with their authors.
         let joined = if in_call && self.is_ours && self.focus.is_none() {
@@ -311,14 +142,11 @@ impl Member {
             self.show_gathered(now);
             let (name, entity) =
                 (self.name_of(PEER), self.people.get(&PEER).map(|peer| peer.entity.clone()));
-            self.show(
-                &entity.unwrap_or_default(),
-                name,
-                Recipient::Me,
-                text.to_owned(),
-                verified,
-                now,
-            );
+            let entity = entity.unwrap_or_default();
+            if let Some(false) = self.writers.hear(&entity, Mark::Idle, now.monotonic) {
+                self.tell_typing(&entity, &name, false);
+            }
+            self.show(&entity, name, Recipient::Me, text.to_owned(), verified, now);
             return;
         }
         // Another kind of focus passes on what people write as it is, and a text outside of the call may be anybody's.
@@ -445,6 +273,7 @@ impl Member {
             text,
             verified,
             expired: self.stale,
+            is_history: false,
             at: now.utc,
         }));
     }

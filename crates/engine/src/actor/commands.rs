@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use conference::{Focus, FocusSettings, Member, MemberSettings};
-use rand::RngCore;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
 use sip_core::auth::Guard;
 use sip_core::{AnyUri, Content, Failure, Invite, NameAddr, PagerMessage, Uri, Way};
 
@@ -31,6 +32,13 @@ impl Actor {
             Command::Decline { incoming, text } => self.decline(incoming, text),
             Command::ForgetCall { id } => self.journal.forget(id),
             Command::Hold { on } => self.hold(on),
+            Command::History { count } => match &mut self.session {
+                Some(session @ Session::Hosted(_)) => {
+                    session.handle_command(conference::Command::History { count });
+                }
+                Some(Session::Called { .. }) => self.notice(notice::only_host()),
+                None => self.notice(notice::no_session()),
+            },
             Command::Host { subject, invite } => self.host(subject, invite),
             Command::Invite { uri } => self.invite(&uri),
             Command::Leave => self.leave(),
@@ -43,6 +51,7 @@ impl Actor {
                 self.tell_host(conference::Command::Refuse { waiting });
             }
             Command::RefuseRefer { refer } => self.decide_refer(refer, false),
+            Command::Typing => self.tell_focus(conference::Command::Typing),
             Command::Transfer { participant, to } => self.transfer(participant, to),
             Command::Remove { participant } => self.remove(participant),
             Command::Resend { message, recipient } => {
@@ -118,7 +127,8 @@ impl Actor {
         };
         self.start_sound();
         self.begin_story(RecordKind::Conference, conference.to_string(), subject.clone());
-        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, now()))));
+        let generator = Box::new(StdRng::from_rng(&mut self.rng));
+        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, generator, now()))));
         self.tell(Event::Session {
             kind: SessionKind::Hosted,
             subject,
@@ -231,7 +241,8 @@ impl Actor {
     /// A session of two, until the other turns out to be a focus.
     pub(super) fn begin_call(&mut self, settings: MemberSettings) {
         let call = settings.call;
-        let member = Member::new(settings);
+        let generator = Box::new(StdRng::from_rng(&mut self.rng));
+        let member = Member::new(settings, generator);
         let subject = member.title();
         self.start_sound();
         self.session =

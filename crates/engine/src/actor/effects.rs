@@ -85,6 +85,9 @@ impl Actor {
                     self.tell(Event::Session { kind: SessionKind::Joined, subject, conference });
                 }
             }
+            SessionEvent::Typing { entity, name, on } => {
+                self.tell(Event::Typing { entity, name, on });
+            }
         }
     }
 

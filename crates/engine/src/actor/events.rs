@@ -287,6 +287,7 @@ impl Actor {
             text,
             verified: false,
             expired: conference::text_expired(request, SystemTime::now().into()).is_some(),
+            is_history: false,
             at: SystemTime::now().into(),
         }));
     }

@@ -182,7 +182,7 @@ mod tests {
             let content = Content::sdp(body.to_owned());
             assert_eq!(known.offer(content.clone()), content);
         }
-        let bytes = Content { content_type: "x/y".into(), body: Bytes::from_static(b"o=\xff") };
+        let bytes = Content::new("x/y", Bytes::from_static(b"o=\xff"));
         assert_eq!(known.offer(bytes.clone()), bytes);
     }
 

@@ -81,7 +81,7 @@ impl Endpoint {
         let mut request = dialog.request(Method::Update, None);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         request.headers.push("Contact", contact_value(&dialog.contact, &hop));
-        Self::write_capabilities(&mut request.headers);
+        Self::write_capabilities(&self.config, &mut request.headers);
         if let Some(offer) = &mut update.offer {
             *offer = call.descriptions.number(offer.clone());
             request.headers.push("Content-Type", &offer.content_type);

@@ -165,13 +165,16 @@ impl Endpoint {
         }
         // Without an offer: those take another way.
         if queued.method == Method::Update {
-            Self::write_capabilities(&mut request.headers);
+            Self::write_capabilities(&self.config, &mut request.headers);
             call.timer.write(&mut request.headers);
         }
         for (name, value) in &queued.headers {
             request.headers.push(name, value);
         }
         if let Some(content) = queued.content {
+            for (name, value) in &content.headers {
+                request.headers.push(name, value);
+            }
             request.headers.push("Content-Type", &content.content_type);
             request.body = content.body;
         }
@@ -329,7 +332,7 @@ impl Endpoint {
 
     fn answer_options_in_dialog(&mut self, arrival: &Arrival, key: CallKey, now: Instant) {
         let mut response = arrival.request.response(StatusCode::OK, None);
-        Self::write_option_capabilities(&mut response.headers);
+        Self::write_option_capabilities(&self.config, &mut response.headers);
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
             response
                 .headers

@@ -107,7 +107,7 @@ impl Endpoint {
         let mut response = request.response(StatusCode::OK, Some(tag));
         copy_record_route(&request, &mut response);
         response.headers.push("Contact", answer_contact(&contact, &flow, &request));
-        Self::write_capabilities(&mut response.headers);
+        Self::write_capabilities(&self.config, &mut response.headers);
         self.write_agent(&mut response.headers, "Server");
         let mut dialog = Dialog::as_server(&request, tag, flow, contact);
         if let (Some(dialog), Some(early)) = (&mut dialog, &known.dialog) {

@@ -59,14 +59,16 @@ impl Endpoint {
         };
         let contact = match way {
             Way::Flow(flow) => self.placed(invite.contact, &flow),
-            Way::Account(_) | Way::Locate => invite.contact,
+            Way::Account(_) | Way::Locate => {
+                super::Contact { chat: self.config.chat, ..invite.contact }
+            }
         };
         headers.push("From", from.with_tag(&tag).to_string());
         headers.push("To", invite.to.to_string());
         headers.push("Call-ID", self.token());
         headers.push("CSeq", "1 INVITE");
         headers.push("Contact", contact_of(&contact, way));
-        Self::write_capabilities(&mut headers);
+        Self::write_capabilities(&self.config, &mut headers);
         SessionTimer::default().write(&mut headers);
         for (name, value) in &invite.headers {
             headers.push(name, value);

@@ -89,6 +89,9 @@ impl Endpoint {
         headers.push("To", message.to.to_string());
         headers.push("Call-ID", self.token());
         headers.push("CSeq", "1 MESSAGE");
+        for (name, value) in &message.content.headers {
+            headers.push(name, value);
+        }
         headers.push("Content-Type", &message.content.content_type);
         let uri = message.target.into();
         let request = Request { method: Method::Message, uri, headers, body: message.content.body };

@@ -263,6 +263,7 @@ impl Endpoint {
 
     /// Our Contact on this flow: as a registrar on its other end sees us.
     pub(super) fn placed(&self, contact: Contact, flow: &Flow) -> Contact {
+        let contact = Contact { chat: self.config.chat, ..contact };
         let by = self.registrants.values().find(|one| one.is_standing() && one.is_by(flow));
         let Some(registrant) = by else { return contact };
         let own = registrant.aor().and_then(Uri::user_unescaped);

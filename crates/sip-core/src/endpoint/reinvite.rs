@@ -51,7 +51,7 @@ impl Endpoint {
         let mut request = dialog.request(Method::Invite, None);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         request.headers.push("Contact", contact_value(&dialog.contact, &hop));
-        Self::write_capabilities(&mut request.headers);
+        Self::write_capabilities(&self.config, &mut request.headers);
         call.timer.write(&mut request.headers);
         let offer = call.descriptions.offer(offer);
         request.headers.push("Content-Type", &offer.content_type);
@@ -189,7 +189,7 @@ impl Endpoint {
                 .headers
                 .push("Contact", answer_contact(&dialog.contact, &pending.flow, &pending.request));
         }
-        Self::write_capabilities(&mut response.headers);
+        Self::write_capabilities(&self.config, &mut response.headers);
         self.write_agent(&mut response.headers, "Server");
         self.answer_interval(key, &pending.request, &mut response, now);
         self.describe(key, &pending.request, &mut response, answer);

@@ -166,7 +166,7 @@ impl Endpoint {
             }
             Method::Options => {
                 let mut response = arrival.request.response(StatusCode::OK, None);
-                Self::write_option_capabilities(&mut response.headers);
+                Self::write_option_capabilities(&self.config, &mut response.headers);
                 if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
                     let contact = contact_value(&dialog.contact, &arrival.flow);
                     response.headers.push("Contact", contact);

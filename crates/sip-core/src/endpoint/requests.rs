@@ -331,7 +331,7 @@ impl Endpoint {
         let told = self.presented.get(user);
         let status = told.and_then(|told| told.refusal).map_or(StatusCode::OK, StatusCode::from);
         let mut response = request.response(status, None);
-        Self::write_option_capabilities(&mut response.headers);
+        Self::write_option_capabilities(&self.config, &mut response.headers);
         if let Some(served) = served {
             response.headers.push("Contact", super::answer_contact(served, flow, request));
         }

@@ -279,7 +279,7 @@ impl Endpoint {
         let mut request = dialog.request(Method::Update, None);
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
         request.headers.push("Contact", contact_value(&dialog.contact, &hop));
-        Self::write_capabilities(&mut request.headers);
+        Self::write_capabilities(&self.config, &mut request.headers);
         call.timer.write(&mut request.headers);
         self.start_in_dialog(request, hop, Owner::Refresh { call: key, request: id }, now);
     }

@@ -97,7 +97,7 @@ impl Endpoint {
         if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.as_ref()) {
             response.headers.push("Contact", contact_value(&dialog.contact, &arrival.flow));
         }
-        Self::write_capabilities(&mut response.headers);
+        Self::write_capabilities(&self.config, &mut response.headers);
         response
     }
 
