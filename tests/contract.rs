@@ -70,7 +70,9 @@ fn events_and_commands_are_those_of_the_contract() {
     let phones = alice.expect("participant", SOON, |event| event["name"] == "Watcher");
     alice.expect("digit", SOON, |event| event["id"] == phones["id"] && event["digit"] == "5");
     in_and_out_of_the_lobby(&mut alice, &conference);
-    for command in commands.keys().filter(|name| *name != "end") {
+    alice.command(&json!({"command": "invitation"}));
+    alice.expect("invitation", SOON, |_| true);
+    for command in commands.keys().filter(|name| !matches!(name.as_str(), "end" | "invitation")) {
         alice.command(&json!({"command": command, "ref": format!("bare {command}")}));
         let answer = alice.expect("notice", SOON, |event| {
             let text = event["text"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Who may come into a conference: lock and lobby. Real sockets, `parlour-cli` only.
+//! Who may come into a conference: lock, lobby, password, PIN, invitation, and who hides. Real sockets, no other program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -6,13 +6,15 @@
 mod ends {
     pub mod cli;
     pub mod process;
+    pub mod watcher;
 }
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ends::cli::Cli;
-use ends::process::free_port;
+use ends::process::{free_port, within};
+use ends::watcher::Watcher;
 use serde_json::{Value, json};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -112,4 +114,155 @@ fn fo7_fo8_each_conference_has_an_address_of_its_own_of_64_random_bits() {
         assert!(digits.len() == 16 && u64::from_str_radix(digits, 16).is_ok(), "{user}");
         assert!(!users[..at].contains(user), "{users:?}");
     }
+}
+
+#[test]
+fn focus_password_is_asked_of_who_comes_and_join_gives_it_from_a_file() {
+    let (mut alice, conference) = alice();
+    alice.command(&json!({"command": "password", "text": "correct horse"}));
+    alice.expect("notice", SOON, |event| event["text"].as_str().unwrap().contains("password"));
+    let reason = not_let_in(start("Bob", &["join", &conference]));
+    assert!(reason.contains("401"), "{reason}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let option = "--conference-password-file";
+    let wrong = file("wrong", "battery staple\n");
+    let reason = not_let_in(start("Carol", &["join", &conference, option, &wrong]));
+    assert!(reason.contains("401"), "{reason}");
+    assert_eq!(alice.present().len(), 1);
+
+    let right = file("right", "correct horse\n");
+    let mut dave = start("Dave", &["join", &conference, option, &right]);
+    dave.ready();
+    is_here(&alice, "Dave");
+    is_here(&dave, "Alice");
+    dave.say("hello");
+    alice.expect("message", SOON, |event| event["text"] == "hello");
+    // And from standard input, before commands.
+    let mut erin = start("Erin", &["join", &conference, option, "-"]);
+    erin.write(b"correct horse\n");
+    is_here(&erin, "Dave");
+    erin.say("hello too");
+    alice.expect("message", SOON, |event| event["text"] == "hello too");
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+#[test]
+fn focus_pin_is_typed_on_the_phone_and_three_wrong_ones_end_the_call() {
+    let (mut alice, conference) = alice();
+    alice.command(&json!({"command": "pin", "text": "12"}));
+    alice.expect("notice", SOON, |event| event["text"] == "A PIN has 4 to 12 digits.");
+    alice.command(&json!({"command": "pin", "text": "4711"}));
+    alice.expect("conference", SOON, |event| event["pin"] == true);
+    let folder = tempfile::tempdir().unwrap();
+    let heard = folder.path().join("bob.wav");
+    let record = ["--record", heard.to_str().unwrap()];
+    let mut bob = start("Bob", &[&["join", conference.as_str()][..], &record[..]].concat());
+    let is_answered = |cli: &Cli| {
+        cli.expect("participant", SOON, |event| event["state"] == "connected" && event["id"] == 2);
+    };
+    is_answered(&bob);
+    alice.say("for those who are in");
+    bob.say("is anybody there?");
+    bob.command(&json!({"command": "digits", "text": "12344*4711"}));
+    let (_, joined) = bob.ready();
+    assert_eq!(joined, conference);
+    is_here(&alice, "Bob");
+    is_here(&bob, "Alice");
+    alice.say("welcome");
+    bob.expect("message", SOON, |event| event["text"] == "welcome");
+    let read: Vec<String> = bob.messages().into_iter().map(|line| line.text).collect();
+    assert_eq!(read, ["welcome"]);
+    assert!(alice.messages().is_empty(), "{:?}", alice.messages());
+
+    let mut carol = start("Carol", &["join", &conference]);
+    is_answered(&carol);
+    carol.command(&json!({"command": "digits", "text": "000011112222"}));
+    let ended = carol.expect("ended", Duration::from_secs(15), |_| true);
+    assert_eq!(ended["reason"], "Wrong PIN");
+    alice.expect("notice", SOON, |event| event["text"] == "Carol gave a wrong PIN three times");
+    alice_hears_nothing_of(&alice, "Carol");
+
+    assert!(alice.end().expect("Alice ends").success());
+    bob.expect("ended", SOON, |_| true);
+    bob.wait(SOON);
+    let samples = hound::WavReader::open(&heard).unwrap().into_samples::<i16>();
+    let loudest = samples.map(|sample| sample.unwrap().unsigned_abs()).max().unwrap();
+    assert!(loudest > 3_000, "no recording asked for the PIN: {loudest}");
+}
+
+fn alice_hears_nothing_of(alice: &Cli, name: &str) {
+    let named = alice.roster().values().any(|(known, _)| known == name);
+    assert!(!named, "{:#?}", alice.roster());
+}
+
+#[test]
+fn focus_pin_and_lobby_are_passed_one_after_the_other() {
+    let (mut alice, conference) = alice();
+    alice.command(&json!({"command": "pin", "text": "2580"}));
+    alice.command(&json!({"command": "lobby", "on": true}));
+    alice.expect("conference", SOON, |event| event["pin"] == true && event["lobby"] == true);
+    let mut bob = start("Bob", &["join", &conference]);
+    bob.expect("participant", SOON, |event| event["state"] == "connected" && event["id"] == 2);
+    bob.command(&json!({"command": "digits", "text": "2580"}));
+    let waiting = waits(&alice, "Bob");
+    assert!(bob.events().iter().all(|event| event["event"] == "participant"), "{}", bob.tail());
+    alice.command(&json!({"command": "admit", "id": waiting["id"]}));
+    bob.ready();
+    is_here(&bob, "Alice");
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+#[test]
+fn focus_invitation_is_pasted_as_it_is_and_leads_into_the_lobby() {
+    let (mut alice, conference) = alice();
+    alice.command(&json!({"command": "lobby", "on": true}));
+    alice.command(&json!({"command": "invitation"}));
+    let invitation = alice.expect("invitation", SOON, |_| true);
+    let text = invitation["text"].as_str().unwrap();
+    assert!(text.starts_with("Weekly ops\n") && text.contains(&conference), "{text}");
+    assert!(text.ends_with("It works on the computer of Alice only."), "{text}");
+    for (name, typed) in [("Bob", text), ("Carol", conference.as_str())] {
+        let mut guest = start(name, &["join", typed]);
+        let waiting = waits(&alice, name);
+        alice.command(&json!({"command": "admit", "id": waiting["id"]}));
+        let (_, joined) = guest.ready();
+        assert_eq!(joined, conference);
+        assert!(guest.end().expect("he ends").success());
+    }
+    alice.command(&json!({"command": "pin", "text": "4711"}));
+    alice.command(&json!({"command": "invitation"}));
+    alice.expect("invitation", SOON, |event| event["text"].as_str().unwrap().contains("PIN: 4711"));
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+#[test]
+fn focus_anonymous_hides_who_wants_it_from_everybody() {
+    let (mut alice, conference) = alice();
+    let bob = start("Bob", &["join", &conference]);
+    is_here(&bob, "Alice");
+    let focus = conference.split_once('@').unwrap().1.parse().unwrap();
+    let hidden = Watcher::hidden(IP, focus, &conference);
+    let came = alice.expect("participant", SOON, |event| {
+        event["entity"].as_str().unwrap().ends_with("@anonymous.invalid")
+    });
+    let entity = came["entity"].as_str().unwrap();
+    assert_eq!(entity, format!("sip:anonymous{}@anonymous.invalid", came["id"]));
+    assert_eq!(came["name"], format!("Anonymous {}", came["id"]));
+    bob.expect("participant", SOON, |event| event["entity"] == entity);
+    // Nobody is told his address, and he himself is told what all are.
+    assert!(within(SOON, || hidden.documents().iter().any(|document| document.contains(entity))));
+    let told = [bob.events(), alice.events()].concat();
+    let told: Vec<String> = told.iter().map(Value::to_string).chain(hidden.documents()).collect();
+    assert!(told.iter().all(|one| !one.to_lowercase().contains("watcher")), "{told:#?}");
+    let target = came["id"].clone();
+    let bobs = alice.expect("participant", SOON, |event| event["name"] == "Bob");
+    alice.command(&json!({"command": "transfer", "id": bobs["id"], "with": target}));
+    let told = alice.expect("notice", SOON, |_| true);
+    assert!(told["text"].as_str().unwrap().contains("anonymous"), "{told}");
+    assert!(alice.end().expect("Alice ends").success());
 }

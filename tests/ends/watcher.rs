@@ -37,6 +37,21 @@ impl Watcher {
 
     /// The same, as a phone that answers texts with that status.
     pub fn answering(answer: StatusCode, ip: IpAddr, focus: SocketAddr, conference: &str) -> Self {
+        Self::call_saying("", answer, ip, focus, conference)
+    }
+
+    /// As [`Self::join`], and wants nobody to know who it is (RFC 3323).
+    pub fn hidden(ip: IpAddr, focus: SocketAddr, conference: &str) -> Self {
+        Self::call_saying("Privacy: id\r\n", StatusCode::OK, ip, focus, conference)
+    }
+
+    fn call_saying(
+        headers: &str,
+        answer: StatusCode,
+        ip: IpAddr,
+        focus: SocketAddr,
+        conference: &str,
+    ) -> Self {
         let address = SocketAddr::new(ip, free_port(ip));
         let socket = Arc::new(UdpSocket::bind(address).unwrap());
         let listener = TcpListener::bind(address).unwrap();
@@ -46,7 +61,7 @@ impl Watcher {
         hear_datagrams(&socket, &heard);
         hear_connections(listener, &heard);
         let mut watcher = Self { address, socket, heard, sound, call: None };
-        let tag = watcher.call(focus, conference);
+        let tag = watcher.call(focus, conference, headers);
         watcher.call = Some((focus, conference.to_owned(), tag));
         watcher
     }
@@ -94,7 +109,7 @@ impl Watcher {
         assert!(answer.status.is_success(), "INFO was answered {}", answer.status.code());
     }
 
-    fn call(&self, focus: SocketAddr, conference: &str) -> String {
+    fn call(&self, focus: SocketAddr, conference: &str, headers: &str) -> String {
         let (ip, rtp) = (self.address.ip(), self.sound.local_addr().unwrap().port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let offer = format!(
@@ -118,7 +133,7 @@ impl Watcher {
             "INVITE",
             "call",
             "",
-            &format!("{allow}Content-Type: application/sdp\r\n"),
+            &format!("{allow}{headers}Content-Type: application/sdp\r\n"),
             &offer,
         );
         let answer = self.ask(focus, &invite, "INVITE");

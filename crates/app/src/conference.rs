@@ -88,6 +88,7 @@ pub struct State {
     lobby: Vec<Waiting>,
     locked: bool,
     has_lobby: bool,
+    has_pin: bool,
     /// Names outlive their people: lines and deliveries still speak of them.
     names: BTreeMap<String, String>,
     colors: BTreeMap<String, usize>,
@@ -138,6 +139,8 @@ pub enum Message {
     ConferenceCopied,
     /// Who got a line.
     DeliveriesPressed(MessageId),
+    /// Something about who may come in, or about keys.
+    Door(doors::Press),
     /// Who may come in.
     DoorsPressed,
     /// The composer's text is to be copied; the conference is over.
@@ -244,6 +247,7 @@ impl State {
             lobby: Vec::new(),
             locked: false,
             has_lobby: false,
+            has_pin: false,
             names: BTreeMap::new(),
             colors: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -374,6 +378,7 @@ impl State {
     /// How the hosted conference stands.
     pub fn standing(&mut self, standing: &Standing) {
         (self.locked, self.has_lobby) = (standing.locked, standing.lobby);
+        self.has_pin = standing.pin;
     }
 
     /// Somebody waits to be let in, or does so no more.
@@ -485,7 +490,8 @@ impl State {
                 return Action::Copy(self.conference.clone());
             }
             Message::DeliveriesPressed(id) => self.floating = Some(Floating::Deliveries { id }),
-            Message::DoorsPressed => self.floating = Some(Floating::Doors),
+            Message::Door(press) => return self.door(press),
+            Message::DoorsPressed => self.floating = Some(Floating::Doors(doors::Typed::default())),
             Message::DraftCopied => return self.copy_text(self.draft_text(), 0),
             Message::DraftEdited(edit) if self.ended.is_none() || !edit.is_edit() => {
                 let writes = edit.is_edit() && self.target == Recipient::Everyone;

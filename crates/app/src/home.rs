@@ -114,6 +114,10 @@ impl State {
 
     /// What is typed, token by token.
     pub fn chips(&self) -> Vec<Chip> {
+        // A whole invitation is one address, whatever else stands in it.
+        if let Some(address) = engine::invitation_address(&self.input) {
+            return vec![Chip { text: address.to_owned(), fault: parse_target(address).err() }];
+        }
         let tokens =
             self.input.split([',', ';', '\n']).map(str::trim).filter(|token| !token.is_empty());
         tokens
@@ -235,6 +239,19 @@ pub fn hash(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invitation_that_is_pasted_as_it_is_is_one_address() {
+        let text =
+            "Weekly, and more\nJoin: <sip:conf-1@192.0.2.7:5062>\nPIN: 4711\nIt works for all.";
+        for typed in [text.to_owned(), text.replace('\n', ""), text.replace('\n', ", ")] {
+            let mut state = State::with_input("");
+            state.input = typed;
+            let action = state.update(Message::InputSubmitted, ("", ""));
+            let Action::Dial(targets) = action else { panic!("{action:?}") };
+            assert_eq!(targets, ["sip:conf-1@192.0.2.7:5062"]);
+        }
+    }
 
     const OWN: (&str, &str) = ("Anna", "sip:anna@x.y");
 

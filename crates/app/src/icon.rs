@@ -46,6 +46,10 @@ icons! {
     External = "external",
     /// Add people.
     Invite = "invite",
+    /// A password.
+    Key = "key",
+    /// The keys of a phone.
+    Keypad = "keypad",
     /// Hang up.
     Leave = "leave",
     /// Private.

@@ -136,8 +136,11 @@ struct HostArguments {
 
 #[derive(Args)]
 struct JoinArguments {
-    /// The conference's address, or a person's
+    /// The conference's address, a person's, or a whole invitation
     uri: String,
+    /// Where the conference's password is: the first line of a file; -: the first line of standard input
+    #[arg(long, value_name = "FILE|-")]
+    conference_password_file: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -152,9 +155,16 @@ fn main() -> ExitCode {
             let options = options(&common);
             start(common, conference, chat_rate, Command::Host { subject, invite }, options)
         }
-        Action::Join(JoinArguments { uri, common }) => {
+        Action::Join(JoinArguments { uri, conference_password_file, common }) => {
             let options = options(&common);
-            start(common, None, ChatRate::default(), Command::Call { uri }, options)
+            let begin = match conference_password_file.map(|file| (password(&file), file)) {
+                None => Command::Call { uri },
+                Some((Ok(text), _)) => Command::Join { uri, password: Password::new(text) },
+                Some((Err(error), file)) => {
+                    return run::refuse(&format!("{}: {error}", file.display()), &options);
+                }
+            };
+            start(common, None, ChatRate::default(), begin, options)
         }
         Action::Trace { file, call, bodies } => trace::print(&file, call.as_deref(), bodies),
         Action::Help { topic } => {

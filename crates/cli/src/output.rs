@@ -124,6 +124,7 @@ fn words(event: &Event) -> Option<String> {
             let late = if line.expired { " (came too late)" } else { "" };
             format!("{}{only}{doubt}{late}: {}", line.name, line.text)
         }
+        Event::Invitation { text } => text.clone(),
         Event::Lobby(waiting) => match waiting.state {
             WaitingState::Waiting => format!("[{} waits in the lobby]", waiting.name),
             WaitingState::Left => format!("[{} waits no more]", waiting.name),

@@ -80,7 +80,7 @@ pub fn run(settings: Settings, begin: Command, options: Options) -> ExitCode {
         eprintln!("parlour-cli: signals cannot be caught: {error}");
     }
     read_lines(sender, may_read);
-    let came_about = !matches!(begin, Command::Call { .. });
+    let came_about = !matches!(begin, Command::Call { .. } | Command::Join { .. });
     let mut run = Run {
         handle,
         output,

@@ -66,6 +66,13 @@ pub enum Command {
         /// The name, where the user knows one.
         name: Option<String>,
     },
+    /// A key was pressed at the other end of a call.
+    Key {
+        /// Which call.
+        call: CallKey,
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: char,
+    },
     /// Let somebody in who waits in the lobby.
     LetIn {
         /// Whom.
@@ -111,6 +118,11 @@ pub enum Command {
         refer: RequestId,
         /// Who is told what comes of it; `None` where nobody wants to be.
         tells: Option<SubscriptionKey>,
+    },
+    /// From now on who calls the conference has to give this PIN by the keys of his phone; `None`: nobody has to.
+    Pin {
+        /// Digits.
+        pin: Option<String>,
     },
     /// Send somebody away who waits in the lobby.
     Refuse {

@@ -47,6 +47,24 @@ pub enum MixerAct {
         /// In dB; 0 is as it comes.
         gain_db: f32,
     },
+    /// Play a recording to who is not in the mix, in place of one that still plays.
+    Prompt {
+        /// Which leg.
+        call: CallKey,
+        /// Which recording.
+        prompt: Prompt,
+    },
+}
+
+/// What is said to who waits before the conference.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Prompt {
+    /// That the host will let him in.
+    Lobby,
+    /// That he is to give the PIN.
+    Pin,
+    /// That this was not the PIN.
+    Wrong,
 }
 
 /// Something to be sent. Display names are raw text; the message layer quotes them.

@@ -78,6 +78,8 @@ pub struct Standing {
     pub locked: bool,
     /// Whether who comes waits for the host.
     pub lobby: bool,
+    /// Whether who comes has to give a PIN.
+    pub pin: bool,
     /// How many are in it, the host among them.
     pub connected: usize,
     /// How many wait in the lobby.

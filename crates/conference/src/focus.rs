@@ -9,6 +9,7 @@ mod envelope;
 mod history;
 mod leg;
 mod moderation;
+mod pin;
 mod referral;
 mod reports;
 mod resend;
@@ -36,7 +37,7 @@ use crate::chat::whole::Joiner;
 use crate::tie::{LegAddress, tie_proven, tie_through};
 use crate::{
     ChatAbility, ChatRate, Command, Effect, Event, MessageId, Now, Participant, ParticipantId,
-    ParticipantState, SipAct, Timer, Token, WaitingState, name,
+    ParticipantState, SipAct, Timer, Token, name,
 };
 pub use moderation::Moderation;
 
@@ -309,6 +310,7 @@ impl Focus {
             Command::End => self.end(now),
             Command::History { count } => self.set_history(count),
             Command::Invite { target, name } => self.invite(target, name, now),
+            Command::Key { call, digit } => self.key(call, digit, now),
             Command::LetIn { waiting } => self.let_in(waiting, now),
             Command::Lobby { on } => self.set_lobby(on, now),
             Command::Lock { on } => self.lock(on, now),
@@ -316,6 +318,7 @@ impl Focus {
             Command::Moderate { participant, act } => self.moderate(participant, act, now),
             Command::Muted { on } => self.change(HOST, now, |host| host.muted = on),
             Command::NotReinvited { call } => self.not_reinvited(call),
+            Command::Pin { pin } => self.set_pin(pin, now),
             Command::Refuse { waiting } => self.refuse(waiting),
             Command::ReferAccepted { refer, tells } => self.refer_accepted(refer, tells, now),
             Command::Remove { participant } => self.remove(participant, now),
@@ -351,7 +354,6 @@ impl Focus {
             }
             SipEvent::Cancelled { call, .. } => {
                 self.callers.remove(call);
-                self.leaves_lobby(*call, WaitingState::Left);
                 self.call_over(*call, String::new(), Some("departed"), now);
             }
             SipEvent::Completed { request, outcome, .. } => {
@@ -452,6 +454,7 @@ impl Focus {
             self.people.remove(&id);
             self.roster_changed(now);
         }
+        self.end_waits(now);
         self.send_documents(now);
         self.send_owed(now);
         self.typing_over(now);
@@ -471,12 +474,29 @@ impl Focus {
         let documents = self.next_document().map(|at| (at, Timer::Notify));
         let reports = self.next_owed().map(|at| (at, Timer::Report));
         let typing = self.next_typing().map(|at| (at, Timer::Typing));
-        retries.chain(gone).chain(documents).chain(reports).chain(typing).min()
+        let lobby = self.next_end_of_wait().map(|at| (at, Timer::Lobby));
+        retries.chain(gone).chain(documents).chain(reports).chain(typing).chain(lobby).min()
     }
 
     /// The conference's URI.
     pub fn uri(&self) -> &Uri {
         &self.settings.conference
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> &str {
+        &self.settings.subject
+    }
+
+    /// What callers have to type, if anything.
+    pub fn pin(&self) -> Option<&str> {
+        self.door.pin.as_deref()
+    }
+
+    /// Whether a participant is anonymous to the others (RFC 4579 §6).
+    pub fn is_hidden(&self, id: ParticipantId) -> bool {
+        let person = self.people.get(&id);
+        person.is_some_and(|person| person.shown.entity.ends_with("@anonymous.invalid"))
     }
 
     /// The host.

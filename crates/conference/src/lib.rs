@@ -22,7 +22,7 @@ pub use chat::MAX_TEXT;
 pub use chat::body::{Body as TextBody, read as read_text};
 pub use chat::expiry::expired as text_expired;
 pub use command::{Command, MediaState, Token};
-pub use effect::{Effect, MixerAct, SipAct};
+pub use effect::{Effect, MixerAct, Prompt, SipAct};
 pub use event::{
     ChatAbility, ChatRate, Delivery, DeliveryState, Event, Line, MessageId, Participant,
     ParticipantId, ParticipantState, Recipient, Standing, Waiting, WaitingState,
@@ -45,6 +45,8 @@ pub struct Now {
 pub enum Timer {
     /// Somebody who left is forgotten.
     Forget,
+    /// Somebody waited too long to be let in.
+    Lobby,
     /// A document may be sent again (RFC 4575 §3.9).
     Notify,
     /// A text's parts did not all come.

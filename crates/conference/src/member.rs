@@ -272,7 +272,9 @@ impl Member {
             | Command::History { .. }
             | Command::Invite { .. }
             | Command::Moderate { .. }
+            | Command::Key { .. }
             | Command::LetIn { .. }
+            | Command::Pin { .. }
             | Command::Lobby { .. }
             | Command::Lock { .. }
             | Command::ReferAccepted { .. }

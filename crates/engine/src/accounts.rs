@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use sip_core::{AnyUri, NameAddr, Uri, is_emergency, is_emergency_any, is_emergency_text};
 use thiserror::Error;
 
-use crate::{Settings, notice};
+use crate::{Settings, invitation_address, notice};
 
 /// Why something typed is no address that can be called.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -36,9 +36,9 @@ pub enum AddressError {
     Invalid,
 }
 
-/// Reads `sip:user@host`, `user@host`, `host`, `"Name" <sip:...>`; the name comes back where there is one.
+/// Reads `sip:user@host`, `user@host`, `host`, `"Name" <sip:...>`, a whole invitation; the name comes back where there is one.
 pub fn parse_target(text: &str) -> Result<(Uri, Option<String>), AddressError> {
-    let text = text.trim();
+    let text = invitation_address(text).unwrap_or(text).trim();
     if text.is_empty() {
         return Err(AddressError::Empty);
     }

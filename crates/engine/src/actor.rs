@@ -2,6 +2,7 @@
 //! user wants, `actor/events` what happened on the wire, `actor/effects` what the session wants, `actor/lifetime` what
 //! begins and ends with a session and with the engine.
 
+mod access;
 mod commands;
 mod effects;
 mod events;
@@ -23,7 +24,7 @@ use sip_core::{
     CallKey, Endpoint, Flow, Input, NameAddr, Output, PendingMessage, PendingRefer,
     PendingSubscribe, Request, RequestId, Transport, Uri,
 };
-use sip_net::{BindError, Driver, Received, StopWatch};
+use sip_net::{Driver, Received, StopWatch};
 use tokio::sync::{Notify, mpsc};
 
 use crate::calls::{Calls, DigitWay};
@@ -83,6 +84,8 @@ struct Actor {
     waiting: VecDeque<sip_core::Event>,
     sound: Option<Sound>,
     muted: bool,
+    /// Whether the hosted conference wants a password.
+    is_guarded: bool,
     story: Option<Story>,
     ringing: BTreeMap<IncomingId, Ringing>,
     next_incoming: u32,
@@ -130,7 +133,7 @@ pub(crate) async fn run(
 ) {
     let usable = accounts::conference_user(&settings).and_then(|()| registration::check(&settings));
     let bound = match usable {
-        Ok(()) => bind(&settings).await.map_err(|error| notice::cannot_listen(&error)),
+        Ok(()) => network::bind(&settings).await.map_err(|error| notice::cannot_listen(&error)),
         Err(text) => Err(text),
     };
     let (driver, hint) = match bound {
@@ -176,25 +179,6 @@ pub(crate) async fn run(
     actor.farewell().await;
 }
 
-async fn bind(settings: &Settings) -> Result<(Driver, Option<String>), BindError> {
-    match Driver::bind_with(settings.listen, &settings.network).await {
-        Err(BindError::PortTaken { port }) if settings.fall_back_to_free_port => {
-            let mut listen = settings.listen;
-            for next in port.saturating_add(2)..port.saturating_add(40) {
-                listen.set_port(next);
-                if let Ok(driver) = Driver::bind_with(listen, &settings.network).await {
-                    return Ok((driver, Some(notice::other_port(port, next))));
-                }
-            }
-            listen.set_port(0);
-            let driver = Driver::bind_with(listen, &settings.network).await?;
-            let hint = notice::other_port(port, driver.address().port());
-            Ok((driver, Some(hint)))
-        }
-        bound => bound.map(|driver| (driver, None)),
-    }
-}
-
 async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -236,6 +220,7 @@ impl Actor {
             waiting: VecDeque::new(),
             sound: None,
             muted: false,
+            is_guarded: false,
             story: None,
             ringing: BTreeMap::new(),
             next_incoming: 0,

@@ -194,6 +194,15 @@ pub enum Command {
         /// As in [`Command::Call`].
         uri: String,
     },
+    /// Ask for the text that invites people into the hosted conference: [`Event::Invitation`].
+    Invitation,
+    /// As [`Command::Call`], to who wants a password (digest).
+    Join {
+        /// As there.
+        uri: String,
+        /// The password.
+        password: Password,
+    },
     /// Leave the session. The host's leaving ends the conference for everybody.
     Leave,
     /// As host: silence, volume, hold of a participant, and whether he may remove others.
@@ -223,6 +232,17 @@ pub enum Command {
     Password {
         /// The password.
         text: Password,
+    },
+    /// From now on who calls the hosted conference has to type this PIN, 4 to 12 digits, on his phone. Empty: nobody has
+    /// to any more. Who is in stays.
+    Pin {
+        /// The PIN.
+        text: Password,
+    },
+    /// Press keys in the call that we are in (RFC 4733).
+    Press {
+        /// `0` to `9`, `*`, `#`, `A` to `D`; 32 at most.
+        keys: String,
     },
     /// Send somebody away who waits in the lobby.
     Refuse {
@@ -361,6 +381,11 @@ pub enum Event {
         name: String,
         /// The caller's address with its port.
         uri: String,
+    },
+    /// The text that invites people into the hosted conference.
+    Invitation {
+        /// A few lines.
+        text: String,
     },
     /// A call rings no more.
     IncomingGone {

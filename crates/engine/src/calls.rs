@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::prompts;
 use media::io::{LegConfig, LegId, LegUpdate, Session as Sound, Sockets};
 use media::{CodecKind, formats};
 use rand::RngCore;
@@ -49,6 +50,8 @@ pub(crate) struct Call {
     on_hold: bool,
     before_hold: bool,
     digits: Option<DigitWay>,
+    /// Payload type of the keys that we press; `None`: the other takes none.
+    keys: Option<u8>,
     /// The user was told that it wanted an emergency service called.
     pub(crate) warned: bool,
 }
@@ -80,6 +83,7 @@ impl Calls {
             on_hold: false,
             before_hold: false,
             digits: None,
+            keys: None,
             warned: false,
         };
         self.calls.entry(id).insert_entry(call).into_mut()
@@ -126,6 +130,33 @@ impl Calls {
         call.is_some_and(|call| *call.digits.get_or_insert(way) == way)
     }
 
+    /// Plays a recording to who is not in the mix.
+    pub(crate) fn play(
+        &mut self,
+        id: CallKey,
+        prompt: conference::Prompt,
+        sound: Option<&mut Sound>,
+    ) {
+        let leg = self.calls.get(&id).and_then(|call| call.leg);
+        if let (Some(leg), Some(sound)) = (leg, sound) {
+            sound.play(leg, prompts::samples(prompt));
+        }
+    }
+
+    /// Presses keys (RFC 4733).
+    pub(crate) fn press(&mut self, id: CallKey, keys: &str, sound: Option<&mut Sound>) -> Pressed {
+        let call = self.calls.get(&id);
+        let (Some(call), Some(sound)) = (call, sound) else { return Pressed::NotYet };
+        match (call.leg, call.keys) {
+            (Some(leg), Some(payload_type)) => {
+                sound.press(leg, keys, payload_type);
+                Pressed::Yes
+            }
+            (Some(_), None) => Pressed::Never,
+            (None, _) => Pressed::NotYet,
+        }
+    }
+
     /// Keys of all calls.
     pub(crate) fn ids(&self) -> Vec<CallKey> {
         self.calls.keys().copied().collect()
@@ -157,6 +188,17 @@ impl Calls {
             sound.set_volume(leg, gain_db);
         }
     }
+}
+
+/// Whether keys could be pressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pressed {
+    /// The other takes none.
+    Never,
+    /// Nothing was agreed yet.
+    NotYet,
+    /// They go out.
+    Yes,
 }
 
 /// Sockets on that address, and an offer made of them: for a call we make.
@@ -252,6 +294,7 @@ impl Call {
             .iter()
             .filter_map(|format| codec(format).map(|kind| (format.payload_type, kind)))
             .collect();
+        self.keys = agreed.telephone_event_send;
         let (sending, receiving) = (agreed.direction.sends(), agreed.direction.receives());
         let opus = media::opus::Settings::of_fmtp(agreed.send.fmtp.as_deref());
         if let Some(leg) = self.leg.filter(|_| self.sockets.is_none()) {

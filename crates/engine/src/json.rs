@@ -34,7 +34,7 @@ impl Writer {
             }
             Event::Conference(standing) => json!({
                 "event": "conference", "subject": standing.subject, "locked": standing.locked,
-                "lobby": standing.lobby, "connected": standing.connected, "waiting": standing.waiting,
+                "lobby": standing.lobby, "pin": standing.pin, "connected": standing.connected, "waiting": standing.waiting,
             }),
             Event::Delivery(delivery) => json!({
                 "event": "delivery", "id": delivery.id.0, "recipient": delivery.recipient,
@@ -48,6 +48,7 @@ impl Writer {
                 json!({"event": "ended", "reason": reason})
             }
             Event::Fatal { text } => json!({"event": "ended", "reason": text}),
+            Event::Invitation { text } => json!({"event": "invitation", "text": text}),
             Event::Line(line) | Event::PersonalText(line) => {
                 if line.is_own {
                     return None;
@@ -241,6 +242,9 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
         "lock" => Command::Lock { on: raw.need("on", "on: true or false")? },
         "lobby" => Command::Lobby { on: raw.need("on", "on: true or false")? },
         "admit" => Command::Admit { waiting: ParticipantId(raw.need("id", "an id")?) },
+        "pin" => Command::Pin { text: Password::new(raw.need::<String>("text", "a text")?) },
+        "digits" => Command::Press { keys: raw.need("text", "a text")? },
+        "invitation" => Command::Invitation,
         "refuse" => Command::Refuse { waiting: ParticipantId(raw.need("id", "an id")?) },
         "accept_refer" => Command::AcceptRefer { refer: ReferId(raw.need("id", "an id")?) },
         "refuse_refer" => Command::RefuseRefer { refer: ReferId(raw.need("id", "an id")?) },

@@ -4,9 +4,11 @@ mod accounts;
 mod actor;
 mod api;
 mod calls;
+mod invitation;
 mod journal;
 pub mod json;
 mod notice;
+mod prompts;
 mod session;
 mod trace;
 
@@ -20,6 +22,7 @@ use tokio::sync::mpsc;
 
 pub use accounts::{AddressError, parse_target, user_of_name};
 pub use api::*;
+pub use invitation::invitation_address;
 pub use trace::{Trace, TraceLine, read_trace};
 
 /// Commands that wait for the engine.

@@ -141,6 +141,10 @@ pub(crate) fn nobody_to_move() -> String {
     "There is no call with this participant that could be moved.".to_owned()
 }
 
+pub(crate) fn would_tell_who_hides() -> String {
+    "Nobody can be moved to somebody who is anonymous: it would tell who that is.".to_owned()
+}
+
 pub(crate) fn emergency_transfer(name: &str, to: &str) -> String {
     let why = emergency();
     format!("{name} wanted you to call {to} instead. {why}")
@@ -212,6 +216,30 @@ pub(crate) fn conference_password(is_set: bool) -> String {
     } else {
         "The conference has no password any more.".to_owned()
     }
+}
+
+pub(crate) fn conference_pin(is_set: bool) -> String {
+    if is_set {
+        "The conference has a PIN: who calls in from now on has to type it.".to_owned()
+    } else {
+        "The conference has no PIN any more.".to_owned()
+    }
+}
+
+pub(crate) fn no_pin() -> String {
+    "A PIN has 4 to 12 digits.".to_owned()
+}
+
+pub(crate) fn no_keys_here() -> String {
+    "There is no call in which keys could be pressed.".to_owned()
+}
+
+pub(crate) fn no_keys_yet() -> String {
+    "Keys can be pressed once the call is answered.".to_owned()
+}
+
+pub(crate) fn takes_no_keys() -> String {
+    "The other end takes no keys.".to_owned()
 }
 
 pub(crate) fn history_set_aside(error: &dyn Display, now_at: &std::path::Path) -> String {

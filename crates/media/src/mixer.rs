@@ -48,7 +48,8 @@ impl Ear {
         self.loss = loss;
     }
 
-    fn encode(&mut self, mix: &[i16; FRAME_48K], out: &mut [u8]) -> usize {
+    /// Encodes for this ear alone.
+    pub(crate) fn encode(&mut self, mix: &[i16; FRAME_48K], out: &mut [u8]) -> usize {
         let Some(encoder) = &mut self.encoder else { return 0 };
         if std::mem::take(&mut self.was_common) {
             encoder.reset();

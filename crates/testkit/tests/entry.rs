@@ -1,11 +1,13 @@
-//! Who may come into a conference, and who waits before it: lock, limit, lobby (docs/sip-chat.md 3.11, RFC 4579 §5).
+//! Who may come into a conference, and who waits before it: lock, limit, lobby, PIN; and who hides (docs/sip-chat.md 3.11, RFC 4579 §5).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use conference::{Command, Event, ParticipantId, Standing, Waiting, WaitingState};
+use conference::{
+    Command, Event, MixerAct, ParticipantId, Prompt, Standing, Waiting, WaitingState,
+};
 use sip_core::{CallFailure, Message, Method};
 use testkit::{Guest, HOST, Host, Net, Node, Phone, Script, Stranger};
 
@@ -260,4 +262,174 @@ fn fo13_a_list_of_recipients_that_must_be_understood_is_420() {
     let Message::Response(response) = answer else { panic!() };
     assert_eq!(response.headers.get("Unsupported"), Some("recipient-list-invite"));
     assert_eq!(net.at(host).roster().len(), 1);
+}
+
+/// A request of somebody who wants nobody to know who he is.
+fn hidden(method: &str, number: u32, tag: &str, more: &str, body: &str) -> Vec<u8> {
+    let target = Host::conference_uri(HOST);
+    format!(
+        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {MALLORY};branch=z9hG4bK{method}{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: \"Mallory Malone\" <sip:mallory@{MALLORY}>;tag=m\r\nTo: <{target}>{tag}\r\n\
+         Call-ID: hidden\r\nCSeq: {number} {method}\r\nContact: <sip:mallory@{MALLORY}>\r\n{more}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+const MALLORY: &str = "198.51.100.66:5060";
+
+#[test]
+fn fo10_who_hides_is_anonymous_to_everybody_in_roster_text_and_lobby() {
+    let (mut net, host) = alice(9);
+    let bob = bob(&mut net);
+    let dave = Guest::join(&mut net, "Dave", "dave", address("192.0.2.40:5060"));
+    net.act(dave, |dave| dave.dial(&Host::conference_uri(HOST)));
+    net.run_for(SOON);
+    command(&mut net, host, Command::Lobby { on: true });
+    let stranger = Stranger::join(&mut net, address(MALLORY));
+    let offer = "v=0\r\no=- 1 1 IN IP4 198.51.100.66\r\ns=-\r\nc=IN IP4 198.51.100.66\r\nt=0 0\r\n\
+                 m=audio 4000 RTP/AVP 0\r\n";
+    let more = "Privacy: user;ID\r\nContent-Type: application/sdp\r\n";
+    net.inject(address(MALLORY), HOST, &hidden("INVITE", 1, "", more, offer));
+    net.run_for(SOON);
+    let waits = waiting(&net, host).pop().unwrap();
+    let entity = format!("sip:anonymous{}@anonymous.invalid", waits.id.0);
+    assert_eq!((&waits.entity, &waits.name), (&entity, &format!("Anonymous {}", waits.id.0)));
+    command(&mut net, host, Command::LetIn { waiting: waits.id });
+    let answer = Message::parse(net.at(stranger).heard().last().unwrap()).unwrap();
+    assert_eq!(status(&answer), 200);
+    let Message::Response(answer) = answer else { panic!() };
+    let tag = answer.headers.to_header().unwrap().tag().unwrap().to_owned();
+    let tag = format!(";tag={tag}");
+    net.inject(address(MALLORY), HOST, &hidden("ACK", 1, &tag, "", ""));
+    net.run_for(SOON);
+    let text = "Content-Type: text/plain\r\n";
+    net.inject(address(MALLORY), HOST, &hidden("MESSAGE", 2, &tag, text, "psst"));
+    net.run_for(Duration::from_secs(8));
+
+    let author = waits.name.clone();
+    assert_eq!(net.at(bob).shown(), [format!("{author}: psst")]);
+    let line = net.at(dave).lines().last().unwrap();
+    assert_eq!((&line.name, &line.from, line.text.as_str()), (&author, &entity, "psst"));
+    assert!(net.at(dave).roster().iter().any(|one| one.entity == entity));
+    assert!(net.at(host).roster().iter().any(|one| one.entity == entity));
+    // On the wire nobody else is told who he is, or where.
+    for to in [BOB, "192.0.2.40:5060"] {
+        let steps = net.ladder().iter().filter(|step| step.to == address(to));
+        for step in steps {
+            let text = String::from_utf8_lossy(&step.contents).to_lowercase();
+            assert!(!text.contains("mallory") && !text.contains("malone"), "{text}");
+            assert!(!text.contains("198.51.100.66"), "{text}");
+        }
+    }
+    let shown = format!("{:?}", net.at(host).events()).to_lowercase();
+    assert!(!shown.contains("mallory"), "the host knows no more than the others");
+}
+
+#[test]
+fn fo5_a_caller_without_the_pin_is_nobody_and_what_he_sends_is_for_nobody() {
+    let (mut net, host) = alice(9);
+    let pin = || Some("4711".to_owned());
+    command(&mut net, host, Command::Pin { pin: pin() });
+    let bob = bob(&mut net);
+    assert!(net.at(bob).is_in_call());
+    let prompts = |net: &Net| {
+        let acts = net.at(host).mixer().iter();
+        let acts = acts.filter_map(|act| match act {
+            MixerAct::Prompt { call, prompt } => Some((*call, *prompt)),
+            MixerAct::Connect { .. } => panic!("nobody is in the mix"),
+            _ => None,
+        });
+        acts.collect::<Vec<_>>()
+    };
+    let call = prompts(&net)[0].0;
+    assert_eq!(prompts(&net), [(call, Prompt::Pin)]);
+    net.act(host, |host| host.say("1", "for those who are in"));
+    let text = net.act(bob, |bob| bob.say("am I in?")).unwrap();
+    net.run_for(SOON);
+    assert_eq!(net.at(bob).outcome(text), Some(Some(403)));
+    assert!(net.at(bob).texts().is_empty());
+    assert_eq!(net.at(host).roster().len(), 1);
+    assert_eq!((standing(&net, host).waiting, standing(&net, host).connected), (0, 1));
+    for message in sent_to(&net, address(BOB)) {
+        let bytes = format!("{message:?}");
+        assert!(!bytes.contains("isfocus") && !bytes.contains("Weekly"), "{bytes}");
+    }
+    let press = |net: &mut Net, keys: &str| {
+        for digit in keys.chars() {
+            net.act(host, |host| host.command(Command::Key { call, digit }));
+        }
+        net.run_for(SOON);
+    };
+    press(&mut net, "471*12#");
+    assert_eq!(prompts(&net).len(), 2);
+    press(&mut net, "###");
+    assert_eq!(prompts(&net).len(), 2, "nothing typed is no try");
+    press(&mut net, "9999");
+    assert_eq!(prompts(&net)[1..], [(call, Prompt::Wrong), (call, Prompt::Wrong)]);
+    press(&mut net, "4711");
+    assert_eq!(net.at(host).connected(), 2);
+    net.act(host, |host| host.say("2", "welcome"));
+    net.run_for(SOON);
+    assert_eq!(net.at(bob).shown(), ["Alice: welcome"]);
+    let told = sent_to(&net, address(BOB)).into_iter().any(|message| match message {
+        Message::Request(request) if request.method == Method::Invite => {
+            request.headers.get("Contact").unwrap().ends_with(";isfocus")
+        }
+        _ => false,
+    });
+    assert!(told, "his phone is told that it is a conference");
+}
+
+#[test]
+fn fo5_who_gives_no_pin_is_gone_after_a_minute_and_one_taken_away_lets_in_who_was_asked() {
+    let (mut net, host) = alice(9);
+    let pin = || Some("4711".to_owned());
+    command(&mut net, host, Command::Pin { pin: pin() });
+    let bob = bob(&mut net);
+    net.run_for(Duration::from_secs(61));
+    assert!(!net.at(bob).is_in_call());
+    net.act(bob, |bob| bob.dial(&Host::conference_uri(HOST)));
+    net.run_for(SOON);
+    assert!(net.at(bob).is_in_call());
+    assert_eq!(net.at(host).connected(), 1);
+    command(&mut net, host, Command::Pin { pin: None });
+    assert_eq!(net.at(host).connected(), 2);
+    command(&mut net, host, Command::Pin { pin: pin() });
+    assert_eq!(net.at(host).connected(), 2, "who is in stays");
+}
+
+#[test]
+fn fo5_who_gave_the_pin_and_waits_is_sent_away_by_the_host_or_after_ten_minutes() {
+    let (mut net, host) = alice(9);
+    command(&mut net, host, Command::Pin { pin: Some("4711".to_owned()) });
+    command(&mut net, host, Command::Lobby { on: true });
+    let bob = bob(&mut net);
+    let enter = |net: &mut Net| {
+        let call = net.at(host).mixer().iter().rev().find_map(|act| match act {
+            MixerAct::Prompt { call, .. } => Some(*call),
+            _ => None,
+        });
+        for digit in "4711".chars() {
+            let key = Command::Key { call: call.unwrap(), digit };
+            net.act(host, |host| host.command(key));
+        }
+        net.run_for(SOON);
+    };
+    enter(&mut net);
+    let told = waiting(&net, host);
+    assert_eq!(told.len(), 1);
+    command(&mut net, host, Command::Refuse { waiting: told[0].id });
+    assert!(!net.at(bob).is_in_call());
+    net.act(bob, |bob| bob.dial(&Host::conference_uri(HOST)));
+    net.run_for(SOON);
+    enter(&mut net);
+    net.run_for(Duration::from_secs(590));
+    assert!(net.at(bob).is_in_call());
+    net.run_for(Duration::from_secs(15));
+    assert!(!net.at(bob).is_in_call());
+    let states: Vec<WaitingState> = waiting(&net, host).iter().map(|one| one.state).collect();
+    use WaitingState::{Left, Refused, Waiting};
+    assert_eq!(states, [Waiting, Refused, Waiting, Left]);
 }

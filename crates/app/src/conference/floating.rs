@@ -6,6 +6,7 @@ use iced::widget::{Column, Space, button, column, container, opaque, row, scroll
 use iced::{Alignment, Color, Element, Length};
 
 use super::composer::HEIGHT as COMPOSER_HEIGHT;
+use super::doors::{Press, Typed, keys_card, password_card};
 use super::{Message, State};
 use crate::icon::Icon;
 use crate::selectable::spelled_out;
@@ -22,12 +23,14 @@ pub(super) enum Floating {
         id: MessageId,
     },
     /// Who may come in.
-    Doors,
+    Doors(Typed),
     /// Add somebody.
     Invite {
         /// What is typed.
         typed: String,
     },
+    /// Press keys in the call; what was pressed.
+    Keys(String),
     /// Leaving ends the conference for all.
     Leaving,
     /// Open this?
@@ -40,6 +43,8 @@ pub(super) enum Floating {
         /// About whom.
         id: ParticipantId,
     },
+    /// The password that the conference wanted; what is typed.
+    Password(String),
     /// Remove this person?
     Removing {
         /// Whom.
@@ -67,7 +72,9 @@ impl State {
             .on_press(Message::FloatingClosed);
         let content = match floating {
             Floating::Deliveries { id } => self.deliveries_card(tokens, *id),
-            Floating::Doors => self.doors_card(tokens),
+            Floating::Doors(typed) => self.doors_card(tokens, typed),
+            Floating::Keys(typed) => keys_card(tokens, typed),
+            Floating::Password(typed) => password_card(tokens, typed),
             Floating::Invite { typed } => self.invite_card(tokens, typed),
             Floating::Leaving => self.leave_card(tokens),
             Floating::Link { url } => link_card(tokens, url),
@@ -139,7 +146,15 @@ impl State {
         ]
         .align_y(Alignment::Center);
         let reach = format!("Or give them this address. {}.", text::reach(&self.conference));
-        column![label("Invite", 18.0, tokens.text), call, label(reach, 13.0, tokens.muted), own]
+        let whole = action(
+            tokens,
+            Kind::Normal,
+            Some(Icon::Copy),
+            "Copy invitation",
+            Some(Message::Door(Press::Invitation)),
+        );
+        let reach = label(reach, 13.0, tokens.muted);
+        column![label("Invite", 18.0, tokens.text), call, reach, own, whole]
             .spacing(12)
             .padding(16)
             .width(492)

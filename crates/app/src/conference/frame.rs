@@ -35,7 +35,7 @@ impl State {
             }
         }
         if let Some(reason) = &self.ended {
-            page = page.push(ended_banner(tokens, reason));
+            page = page.push(ended_banner(tokens, reason, self.password_button(tokens)));
         }
         let body = container(body).height(Length::Fill);
         let page = page.push(body).push(line(tokens)).push(self.controls(tokens, narrow));
@@ -58,6 +58,9 @@ impl State {
             label(self.situation(), 13.0, tokens.muted),
             Space::new().width(Length::Fill)
         ];
+        if self.takes_keys() {
+            bar = bar.push(self.keys_button(tokens));
+        }
         if self.can_invite() {
             bar = bar.push(self.doors_button(tokens));
             bar = bar.push(action(
@@ -97,6 +100,9 @@ impl State {
             tab(Icon::People, "People", false),
             tab(Icon::Chat, "Chat", true)
         ];
+        if self.takes_keys() {
+            bar = bar.push(self.keys_button(tokens));
+        }
         if self.can_invite() {
             bar = bar.push(container(upright(tokens)).height(20)).push(self.doors_button(tokens));
             bar = bar.push(icon_action(tokens, Icon::Invite, "Invite", Message::InvitePressed));
@@ -204,9 +210,14 @@ fn banner<'a>(tokens: Tokens, words: &'a str) -> Element<'a, Message> {
         .into()
 }
 
-fn ended_banner<'a>(tokens: Tokens, reason: &'a str) -> Element<'a, Message> {
+fn ended_banner<'a>(
+    tokens: Tokens,
+    reason: &'a str,
+    act: Option<Element<'a, Message>>,
+) -> Element<'a, Message> {
     let content =
-        row![Icon::Leave.view(20.0, tokens.muted), label(reason, 14.0, tokens.text)].spacing(12);
+        row![Icon::Leave.view(20.0, tokens.muted), label(reason, 14.0, tokens.text)].push(act);
+    let content = content.spacing(12).align_y(Alignment::Center);
     container(content)
         .padding([12, 16])
         .width(Length::Fill)

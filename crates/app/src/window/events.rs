@@ -28,6 +28,7 @@ impl Window {
                 self.home.tell(&text);
             }
             Event::History(history) => self.home.history = history,
+            Event::Invitation { text } => return self.invitation(text),
             Event::Incoming { incoming, name, uri } => {
                 self.incoming.rings(incoming, &name, uri.clone(), Instant::now());
                 if !self.focused {
@@ -99,6 +100,12 @@ impl Window {
         if let Some(session) = self.sessions.latest_mut() {
             act(session);
         }
+    }
+
+    /// The invitation was asked for to be pasted somewhere.
+    fn invitation(&mut self, text: String) -> Task<Message> {
+        self.with(|session| session.screen.say("Copied the invitation".to_owned()));
+        iced::clipboard::write(text)
     }
 
     /// Who waits wants to be heard of: the people are not always in sight.

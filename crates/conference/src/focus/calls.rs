@@ -12,7 +12,7 @@ use crate::chat::quirks;
 use crate::tie::beyond_hop;
 use crate::{
     ChatAbility, Effect, Event, MediaState, MixerAct, Now, ParticipantId, ParticipantState, SipAct,
-    name, words,
+    WaitingState, name, words,
 };
 
 impl Focus {
@@ -48,6 +48,9 @@ impl Focus {
 
     /// The ACK of a call that was let in says our tag.
     pub(super) fn acked(&mut self, call: CallKey, ack: &Request, now: Now) {
+        if self.guest_acked(call, ack, now) {
+            return;
+        }
         if let Some(leg) = self.legs.get_mut(&call)
             && !leg.dialled_out
         {
@@ -195,11 +198,24 @@ impl Focus {
         known: Option<ParticipantId>,
         now: Now,
     ) {
-        let headers = &caller.request.headers;
-        let Ok(from) = headers.from_header() else {
+        if self.make_leg(call, caller, known, now) {
+            let contact_user = self.conference_user();
+            self.sip(SipAct::Accept { call, contact_user, is_focus: true });
+        } else {
             self.sip(SipAct::Reject { call, failure: Failure::BAD_REQUEST });
-            return;
-        };
+        }
+    }
+
+    /// A person and his leg, not connected yet; false where it is not said who calls.
+    pub(super) fn make_leg(
+        &mut self,
+        call: CallKey,
+        caller: Caller,
+        known: Option<ParticipantId>,
+        now: Now,
+    ) -> bool {
+        let headers = &caller.request.headers;
+        let Ok(from) = headers.from_header() else { return false };
         let uri = from.uri.as_sip().cloned();
         let person = known.unwrap_or_else(|| {
             self.next_person += 1;
@@ -225,8 +241,7 @@ impl Focus {
         // The phone files what it gets later under what it dialled.
         leg.dialled_uri = headers.to_header().ok().and_then(|to| to.uri.as_sip().map(Uri::bare));
         self.legs.insert(call, leg);
-        let contact_user = self.conference_user();
-        self.sip(SipAct::Accept { call, contact_user, is_focus: true });
+        true
     }
 
     pub(super) fn connected(&mut self, call: CallKey, now: Now) {
@@ -274,6 +289,7 @@ impl Focus {
         how: Option<&'static str>,
         now: Now,
     ) {
+        self.leaves_lobby(call, WaitingState::Left);
         let Some(leg) = self.legs.remove(&call) else { return };
         self.effects.push_back(Effect::Mixer(MixerAct::Disconnect { call }));
         self.requests.retain(|_, of| *of != call);
@@ -381,7 +397,7 @@ impl Focus {
     }
 }
 
-fn tag_of<E>(address: Result<NameAddr, E>) -> String {
+pub(super) fn tag_of<E>(address: Result<NameAddr, E>) -> String {
     let tag = address.ok().and_then(|address| address.tag().map(str::to_owned));
     tag.unwrap_or_default()
 }

@@ -34,6 +34,7 @@ impl Focus {
         way: (&Flow, &Identity),
     ) {
         let leg = call.filter(|call| self.legs.contains_key(call));
+        let waits = call.is_some_and(|call| self.door.waiting.contains_key(&call));
         let refreshed = known.is_some_and(|key| self.subscribers.contains_key(&key));
         let leg = leg.or_else(|| {
             let outside = self.is_conference(request) && !refreshed;
@@ -42,7 +43,7 @@ impl Focus {
         });
         let person = leg.and_then(|call| self.participant_of(call));
         let is_free = person.is_some_and(|person| self.subscriptions_of(person) < MAX_OF_ONE);
-        if self.over || !refreshed && !is_free {
+        if self.over || waits || !refreshed && !is_free {
             self.sip(SipAct::RejectSubscribe { subscribe, failure: Failure::FORBIDDEN });
             return;
         }

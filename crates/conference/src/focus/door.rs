@@ -2,9 +2,11 @@
 //! Who waits is nobody of the conference yet: he has no leg, so no text, no roster and no sound can reach him.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use sip_core::{CallKey, Failure, NameAddr, Request, Uri};
 
+use super::pin::Entry;
 use super::{Caller, Focus};
 use crate::{Event, Now, ParticipantId, SipAct, Standing, Waiting, WaitingState, name};
 
@@ -16,6 +18,7 @@ const MAX_WAITING: usize = 32;
 pub(super) struct Door {
     pub(super) locked: bool,
     pub(super) lobby: bool,
+    pub(super) pin: Option<String>,
     pub(super) waiting: BTreeMap<CallKey, Guest>,
     /// What was told last.
     told: Option<Standing>,
@@ -28,6 +31,32 @@ pub(super) struct Door {
 pub(super) struct Guest {
     pub(super) shown: Waiting,
     pub(super) caller: Caller,
+    pub(super) stage: Stage,
+    /// Our tag, once the ACK of a call that is taken has said it.
+    pub(super) tag: Option<String>,
+    /// When he is sent away, where that is not the Endpoint's matter.
+    pub(super) until: Option<Instant>,
+}
+
+/// How far he is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// He is asked for the PIN; his call is taken.
+    Pin(Entry),
+    /// He waits for the host, and his phone rings.
+    Rings,
+    /// He waits for the host, and hears a recording.
+    Taken,
+}
+
+impl Guest {
+    /// Whether he is still asked for the PIN.
+    pub(super) fn is_asked(&self) -> bool {
+        match self.stage {
+            Stage::Pin(_) => true,
+            Stage::Rings | Stage::Taken => false,
+        }
+    }
 }
 
 impl Focus {
@@ -37,7 +66,7 @@ impl Focus {
             self.sip(SipAct::Reject { call, failure });
             return;
         }
-        if !self.door.lobby {
+        if !self.door.lobby && self.door.pin.is_none() {
             self.enter(call, caller, None, now);
             return;
         }
@@ -56,8 +85,13 @@ impl Focus {
             false => (super::entity_of(&from.uri), name::of_address(&from)),
         };
         let shown = Waiting { id, entity, name, state: WaitingState::Waiting };
+        if self.door.pin.is_some() {
+            self.ask_for_pin(call, caller, shown, now);
+            return;
+        }
         self.tell(Event::Lobby(shown.clone()));
-        self.door.waiting.insert(call, Guest { shown, caller });
+        let stage = Stage::Rings;
+        self.door.waiting.insert(call, Guest { shown, caller, stage, tag: None, until: None });
         let contact_user = self.conference_user();
         self.sip(SipAct::Ring { call, contact_user, is_focus: true });
         self.tell_standing();
@@ -89,8 +123,8 @@ impl Focus {
     pub(super) fn set_lobby(&mut self, on: bool, now: Now) {
         self.door.lobby = on;
         if !on {
-            let all: Vec<ParticipantId> =
-                self.door.waiting.values().map(|guest| guest.shown.id).collect();
+            let waiting = self.door.waiting.values().filter(|guest| !guest.is_asked());
+            let all: Vec<ParticipantId> = waiting.map(|guest| guest.shown.id).collect();
             all.into_iter().for_each(|id| self.let_in(id, now));
         }
         self.tell_standing();
@@ -105,20 +139,32 @@ impl Focus {
             return;
         }
         let Some(guest) = self.leaves_lobby(call, WaitingState::Admitted) else { return };
-        self.enter(call, guest.caller, Some(id), now);
+        match guest.stage {
+            Stage::Rings => self.enter(call, guest.caller, Some(id), now),
+            Stage::Pin(_) | Stage::Taken => self.enter_taken(call, guest, now),
+        }
     }
 
     /// The host sends somebody away.
     pub(super) fn refuse(&mut self, id: ParticipantId) {
         let Some(call) = self.waits_as(id) else { return };
-        if self.leaves_lobby(call, WaitingState::Refused).is_some() {
-            self.sip(SipAct::Reject { call, failure: Failure::DECLINE });
+        let words = "The host did not let you in";
+        self.turn_away(call, WaitingState::Refused, Failure::DECLINE, words);
+    }
+
+    fn turn_away(&mut self, call: CallKey, state: WaitingState, failure: Failure, words: &str) {
+        let Some(guest) = self.leaves_lobby(call, state) else { return };
+        match guest.stage {
+            Stage::Rings => self.sip(SipAct::Reject { call, failure }),
+            Stage::Pin(_) | Stage::Taken => {
+                self.sip(SipAct::HangUp { call, reason: Some(words.to_owned()) });
+            }
         }
     }
 
     fn waits_as(&mut self, id: ParticipantId) -> Option<CallKey> {
         let found = self.door.waiting.iter().find(|(_, guest)| guest.shown.id == id);
-        let call = found.map(|(call, _)| *call);
+        let call = found.map(|(call, _)| *call).filter(|_| !self.is_asked(id));
         if call.is_none() {
             let text = "Nobody of that number waits in the lobby".to_owned();
             self.tell(Event::Notice { text });
@@ -130,7 +176,10 @@ impl Focus {
     pub(super) fn leaves_lobby(&mut self, call: CallKey, state: WaitingState) -> Option<Guest> {
         let mut guest = self.door.waiting.remove(&call)?;
         guest.shown.state = state;
-        self.tell(Event::Lobby(guest.shown.clone()));
+        // Of those who are asked for the PIN the host was not told.
+        if !guest.is_asked() {
+            self.tell(Event::Lobby(guest.shown.clone()));
+        }
         self.tell_standing();
         Some(guest)
     }
@@ -138,10 +187,8 @@ impl Focus {
     /// The conference is over for those who wait too.
     pub(super) fn empty_lobby(&mut self) {
         for call in self.door.waiting.keys().copied().collect::<Vec<_>>() {
-            if self.leaves_lobby(call, WaitingState::Refused).is_some() {
-                let failure = Failure::TEMPORARILY_UNAVAILABLE;
-                self.sip(SipAct::Reject { call, failure });
-            }
+            let failure = Failure::TEMPORARILY_UNAVAILABLE;
+            self.turn_away(call, WaitingState::Refused, failure, "The conference has ended");
         }
     }
 
@@ -158,8 +205,9 @@ impl Focus {
             subject: self.settings.subject.clone(),
             locked: self.door.locked,
             lobby: self.door.lobby,
+            pin: self.door.pin.is_some(),
             connected,
-            waiting: self.door.waiting.len(),
+            waiting: self.door.waiting.values().filter(|guest| !guest.is_asked()).count(),
         };
         if self.door.told.as_ref() != Some(&standing) {
             self.door.told = Some(standing.clone());

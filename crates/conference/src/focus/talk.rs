@@ -128,6 +128,15 @@ impl Focus {
             self.hear_leg(message, call, request, Proof::Dialog, now);
             return;
         }
+        // Who waits to be let in is not heard, whoever else he is.
+        if call.is_some_and(|call| self.door.waiting.contains_key(&call)) {
+            self.sip(SipAct::Respond {
+                message,
+                status: StatusCode::FORBIDDEN,
+                headers: vec![("Warning", "399 parlour \"Not in the conference yet\"".to_owned())],
+            });
+            return;
+        }
         let to_conference = self.is_conference(request);
         let tied = self.tied(request, way);
         if let Some(status) = self.seen_before(message, request) {

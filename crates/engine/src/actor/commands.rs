@@ -6,7 +6,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
-use sip_core::auth::Guard;
 use sip_core::{AnyUri, Content, Failure, Invite, NameAddr, PagerMessage, Uri, Way};
 
 use super::lifetime::record;
@@ -14,7 +13,7 @@ use super::look_up::Purpose;
 use super::{Actor, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
-use crate::{Command, Event, IncomingId, Password, RecordKind, SessionKind, notice, parse_target};
+use crate::{Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target};
 
 /// The most people in a conference beside its host.
 const CAPACITY: usize = 300;
@@ -41,12 +40,16 @@ impl Actor {
             },
             Command::Host { subject, invite } => self.host(subject, invite),
             Command::Invite { uri } => self.invite(&uri),
+            Command::Invitation => self.invitation(),
+            Command::Join { uri, password } => self.join(&uri, &password),
             Command::Leave => self.leave(),
             Command::Moderate { participant, act } => self.moderate(participant, act),
             Command::Lobby { on } => self.tell_host(conference::Command::Lobby { on }),
             Command::Lock { on } => self.tell_host(conference::Command::Lock { on }),
             Command::Mute { on } => self.mute(on),
             Command::Password { text } => self.guard_conference(&text),
+            Command::Pin { text } => self.set_pin(&text),
+            Command::Press { keys } => self.press(&keys),
             Command::Refuse { waiting } => {
                 self.tell_host(conference::Command::Refuse { waiting });
             }
@@ -73,15 +76,6 @@ impl Actor {
                     session.handle_command(conference::Command::SetName { name });
                 }
             }
-        }
-    }
-
-    /// What only the host of a conference can do.
-    fn tell_host(&mut self, command: conference::Command) {
-        match &mut self.session {
-            Some(session @ Session::Hosted(_)) => session.handle_command(command),
-            Some(Session::Called { .. }) => self.notice(notice::only_host()),
-            None => self.notice(notice::no_session()),
         }
     }
 
@@ -142,22 +136,6 @@ impl Actor {
         }
     }
 
-    fn guard_conference(&mut self, password: &Password) {
-        let Some(Session::Hosted(focus)) = &self.session else {
-            return self.notice(notice::no_conference());
-        };
-        let uri = focus.uri();
-        let user = uri.user_unescaped().unwrap_or_default();
-        let password = Some(password.reveal().to_owned()).filter(|text| !text.is_empty());
-        let is_set = password.is_some();
-        // The same for as long as the conference lasts, and no other's (RFC 3261 §22.1).
-        let realm = format!("{}@{}", uri.user.as_deref().unwrap_or_default(), uri.host);
-        let guard =
-            password.map(|shared| Guard { realm, people: Vec::new(), shared: Some(shared) });
-        self.endpoint.guard(&user, guard);
-        self.notice(notice::conference_password(is_set));
-    }
-
     fn invite(&mut self, text: &str) {
         match &self.session {
             Some(Session::Hosted(_)) => {}
@@ -176,7 +154,7 @@ impl Actor {
         }
     }
 
-    fn call(&mut self, text: &str) {
+    pub(super) fn call(&mut self, text: &str) {
         match parse_target(text) {
             Ok((target, _)) => {
                 self.make_room();
@@ -273,7 +251,7 @@ impl Actor {
     }
 
     /// As [`Self::leave`], for something that takes its place: of a call that was not yet made nobody needs to hear.
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         self.generation += 1;
         self.looks_up = false;
         if let Some(session) = &mut self.session {

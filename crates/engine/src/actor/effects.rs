@@ -29,6 +29,9 @@ impl Actor {
                 Effect::Mixer(MixerAct::Mute { call, on }) => {
                     self.calls.mute(call, on, self.sound.as_mut());
                 }
+                Effect::Mixer(MixerAct::Prompt { call, prompt }) => {
+                    self.calls.play(call, prompt, self.sound.as_mut());
+                }
                 Effect::Mixer(MixerAct::Volume { call, gain_db }) => {
                     self.calls.set_volume(call, gain_db, self.sound.as_mut());
                 }

@@ -131,11 +131,19 @@ impl Actor {
 
     /// A key was pressed at the other end of a call.
     pub(super) fn pressed(&mut self, call: CallKey, digit: char, way: DigitWay) {
-        let participant = self.session.as_ref().and_then(|session| session.heard_in(call));
-        if let Some(participant) = participant
-            && self.calls.takes_digit(call, way)
-        {
-            self.tell(Event::Digit { participant, digit });
+        let Some(session) = &mut self.session else { return };
+        if !self.calls.takes_digit(call, way) {
+            return;
+        }
+        match session.heard_in(call) {
+            Some(participant) => self.tell(Event::Digit { participant, digit }),
+            // He may be giving the PIN.
+            None => {
+                if let Session::Hosted(focus) = session {
+                    let key = conference::Command::Key { call, digit };
+                    focus.handle_command(key, crate::session::now());
+                }
+            }
         }
     }
 

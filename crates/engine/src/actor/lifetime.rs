@@ -61,6 +61,8 @@ impl Actor {
         for refer in std::mem::take(&mut self.wishes).into_keys() {
             self.tell(Event::ReferredGone { refer });
         }
+        self.is_guarded = false;
+        self.endpoint.set_password(None);
         if let Some(Session::Hosted(focus)) = &session {
             let user = focus.uri().user_unescaped().unwrap_or_default();
             self.endpoint.unserve(&user);

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use sip_core::{CallKey, Flow, Input, NameAddr, Outcome, RequestId, Uri};
+use sip_net::{BindError, Driver};
 
 use super::Actor;
 use crate::calls::Key;
-use crate::{accounts, notice};
+use crate::{Settings, accounts, notice};
 
 impl Actor {
     /// Looks whether time stood still.
@@ -73,5 +74,25 @@ impl Actor {
             Outcome::Answered(_) | Outcome::TimedOut | Outcome::Unsendable => {}
         }
         true
+    }
+}
+
+/// Binds the port that is wished, or the next free one where that may be.
+pub(super) async fn bind(settings: &Settings) -> Result<(Driver, Option<String>), BindError> {
+    match Driver::bind_with(settings.listen, &settings.network).await {
+        Err(BindError::PortTaken { port }) if settings.fall_back_to_free_port => {
+            let mut listen = settings.listen;
+            for next in port.saturating_add(2)..port.saturating_add(40) {
+                listen.set_port(next);
+                if let Ok(driver) = Driver::bind_with(listen, &settings.network).await {
+                    return Ok((driver, Some(notice::other_port(port, next))));
+                }
+            }
+            listen.set_port(0);
+            let driver = Driver::bind_with(listen, &settings.network).await?;
+            let hint = notice::other_port(port, driver.address().port());
+            Ok((driver, Some(hint)))
+        }
+        bound => bound.map(|driver| (driver, None)),
     }
 }

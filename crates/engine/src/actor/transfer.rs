@@ -184,6 +184,13 @@ impl Actor {
             self.notice(notice::nobody_to_move());
             return;
         };
+        // A transfer would tell one who hides to the other, and where.
+        if let (TransferTo::Participant(other), Some(Session::Hosted(focus))) = (&to, &self.session)
+            && focus.is_hidden(*other)
+        {
+            self.notice(notice::would_tell_who_hides());
+            return;
+        }
         let other = match &to {
             TransferTo::Address(_) => None,
             TransferTo::Participant(other) => self.call_of(*other),

@@ -11,7 +11,8 @@ use std::{
 use super::{LegConfig, LegId, LegStats, LegUpdate, Sockets, receiver::Receiver, route::Route};
 use crate::{
     CodecKind,
-    digit::Digits,
+    digit::{Digits, Presses},
+    g711,
     level::{Meter, SILENCE_DBOV},
     mixer::{Ear, Mixer, Voice},
     opus::{self, Decoder, Encoder, LARGEST_BYTES},
@@ -130,6 +131,15 @@ pub(super) struct Change {
     pub(super) encoder: Option<Box<Encoder>>,
 }
 
+/// A recording for one leg alone, on its way to the media thread and back.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) leg: LegId,
+    /// 48 kHz.
+    pub(super) samples: Vec<i16>,
+    pub(super) played: usize,
+}
+
 /// Takes a frame from one rate to the other.
 #[derive(Debug, Default)]
 struct Converter {
@@ -172,6 +182,9 @@ pub(super) struct Leg {
     sent: u64,
     spread: u32,
     catching_up: bool,
+    prompt: Option<Box<Prompt>>,
+    /// Keys to be pressed, and the payload type of their events.
+    presses: (Presses, u8),
 }
 
 impl Leg {
@@ -224,6 +237,8 @@ impl Leg {
             sent: 0,
             spread,
             catching_up: false,
+            prompt: None,
+            presses: Default::default(),
         }
     }
 
@@ -246,6 +261,16 @@ impl Leg {
             change.encoder = self.ear.set_encoder(encoder);
         }
         self.ear.set_settings(self.parameters.opus);
+    }
+
+    /// Plays a recording to this leg while it is not in the mix; the one before comes back.
+    pub(super) fn play(&mut self, prompt: Box<Prompt>) -> Option<Box<Prompt>> {
+        self.prompt.replace(prompt)
+    }
+
+    /// Presses keys, in place of those that were not pressed yet.
+    pub(super) fn press(&mut self, presses: Presses, payload_type: u8) {
+        self.presses = (presses, payload_type);
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -366,13 +391,19 @@ impl Leg {
     pub(super) fn send(&mut self, tick: i64, mixer: &mut Mixer) {
         let (kind, payload_type) = self.parameters.send;
         let mut datagram = [0; HEADER_BYTES + LARGEST_BYTES];
-        if self.is_connected() && self.parameters.sending {
+        if self.send_press(&mut datagram) {
+            self.keep_alive_at = tick + KEEP_ALIVE_TICKS;
+        } else if self.is_connected() && self.parameters.sending {
             let out = &mut datagram[HEADER_BYTES..];
             let bytes = mixer.encode(kind, &self.voice, &mut self.ear, out);
             if bytes > 0 {
                 self.transmit(&mut datagram, bytes, payload_type);
                 self.sent_since_report = true;
             }
+            self.keep_alive_at = tick + KEEP_ALIVE_TICKS;
+        } else if let Some(bytes) = self.prompted(kind, &mut datagram[HEADER_BYTES..]) {
+            self.transmit(&mut datagram, bytes, payload_type);
+            self.sent_since_report = true;
             self.keep_alive_at = tick + KEEP_ALIVE_TICKS;
         } else {
             self.sender.marker = true;
@@ -383,6 +414,49 @@ impl Leg {
             }
         }
         self.sender.pass(kind.frame_samples() as u32);
+    }
+
+    /// The next 20 ms of a press take the place of sound.
+    fn send_press(&mut self, datagram: &mut [u8; HEADER_BYTES + LARGEST_BYTES]) -> bool {
+        let (presses, payload_type) = &mut self.presses;
+        let payload_type = *payload_type;
+        let at = self.sender.timestamp;
+        let Some(press) = presses.next(at).filter(|_| self.parameters.sending) else {
+            return false;
+        };
+        datagram[HEADER_BYTES..HEADER_BYTES + 4].copy_from_slice(&press.payload);
+        self.sender.timestamp = press.timestamp;
+        self.sender.marker = press.marker;
+        self.transmit(datagram, press.payload.len(), payload_type);
+        self.sender.timestamp = at;
+        self.sent_since_report = true;
+        true
+    }
+
+    /// Encodes the next 20 ms of a recording for who is not in the mix; `None` where there is nothing to play.
+    fn prompted(&mut self, kind: CodecKind, out: &mut [u8]) -> Option<usize> {
+        let prompt = self.prompt.as_mut()?;
+        if !self.parameters.sending || self.shared.connected.load(Relaxed) {
+            return None;
+        }
+        let rest = prompt.samples.get(prompt.played..).filter(|rest| !rest.is_empty())?;
+        let mut frame = [0; FRAME_48K];
+        for (sample, recorded) in frame.iter_mut().zip(rest) {
+            *sample = *recorded;
+        }
+        prompt.played += FRAME_48K;
+        if kind == CodecKind::Opus {
+            return Some(self.ear.encode(&frame, out)).filter(|bytes| *bytes > 0);
+        }
+        let (mut wide, mut narrow) = ([0; FRAME_48K], [0; FRAME_8K]);
+        widen(&frame, &mut wide);
+        self.converter.down.process(&wide, &mut narrow);
+        let narrow = narrow.map(saturate);
+        match kind {
+            CodecKind::Pcma => g711::encode_a_law(&narrow, out),
+            CodecKind::Opus | CodecKind::Pcmu => g711::encode_mu_law(&narrow, out),
+        }
+        Some(FRAME_8K)
     }
 
     /// The media thread stood still for `ticks`: what waits on the sockets is too old to be heard, and the clock of our

@@ -18,7 +18,7 @@ use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use super::{
     Sockets,
     device::Devices,
-    leg::{Change, Leg, Parameters, Shared},
+    leg::{Change, Leg, Parameters, Prompt, Shared},
     local::Source,
     priority,
     record::{self, Recorder},
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     AudioKind, CodecKind,
+    digit::Presses,
     opus::{self, Decoder, Encoder},
     tone::Tone,
 };
@@ -298,6 +299,20 @@ impl Session {
         if let Some(entry) = self.legs.get(&leg) {
             let gain = 10f32.powf(gain_db / 20.0);
             entry.shared.gain.store(gain.to_bits(), Relaxed);
+        }
+    }
+
+    /// Plays a recording (48 kHz) to a leg that is not in the mix, in place of one that still plays.
+    pub fn play(&mut self, leg: LegId, samples: Vec<i16>) {
+        if self.legs.contains_key(&leg) {
+            self.send(Control::Play(Box::new(Prompt { leg, samples, played: 0 })));
+        }
+    }
+
+    /// Presses keys on a leg, as events of this payload type (RFC 4733); sound pauses meanwhile.
+    pub fn press(&mut self, leg: LegId, keys: &str, payload_type: u8) {
+        if self.legs.contains_key(&leg) {
+            self.send(Control::Press(leg, Presses::new(keys), payload_type));
         }
     }
 

@@ -14,11 +14,12 @@ use rtrb::{Consumer, Producer};
 
 use super::{
     LegId,
-    leg::{Change, Leg, Moment},
+    leg::{Change, Leg, Moment, Prompt},
     local::{DeviceRings, Source},
     receiver::Receiver,
 };
 use crate::{
+    digit::Presses,
     level::{Meter, SILENCE_DBOV},
     mixer::{MOST_VOICES, Mixer, Stage, Voice},
     resample::FRAME_48K,
@@ -29,6 +30,8 @@ use crate::{
 pub(super) enum Control {
     Add(Box<Leg>),
     Change(Box<Change>),
+    Play(Box<Prompt>),
+    Press(LegId, Presses, u8),
     Remove(LegId),
 }
 
@@ -37,6 +40,7 @@ pub(super) enum Control {
 pub(super) enum Waste {
     Change(Box<Change>),
     Leg(Box<Leg>),
+    Prompt(Box<Prompt>),
     Rings(Box<DeviceRings>),
 }
 
@@ -177,6 +181,21 @@ impl Worker {
                         leg.apply(&mut change);
                     }
                     self.discard(Waste::Change(change));
+                }
+                Control::Play(prompt) => {
+                    let leg = self.legs.iter_mut().find(|leg| leg.id == prompt.leg);
+                    let old = match leg {
+                        Some(leg) => leg.play(prompt),
+                        None => Some(prompt),
+                    };
+                    if let Some(old) = old {
+                        self.discard(Waste::Prompt(old));
+                    }
+                }
+                Control::Press(id, presses, payload_type) => {
+                    if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
+                        leg.press(presses, payload_type);
+                    }
                 }
                 Control::Remove(id) => {
                     if let Some(place) = self.legs.iter().position(|leg| leg.id == id) {

@@ -44,6 +44,8 @@ struct Session {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Access {
+    /// For requests to that address, beside those of the account.
+    password: Option<(crate::Uri, Credentials)>,
     sessions: BTreeMap<String, Session>,
     /// By realm and nonce: how often it was used, and when last.
     counts: BTreeMap<(String, String), (u32, u64)>,
@@ -135,6 +137,12 @@ impl Endpoint {
         }
     }
 
+    /// The password that whom we call wants himself: requests to this address answer his 401 with it and nobody else's.
+    /// `None` forgets it.
+    pub fn set_password(&mut self, password: Option<(crate::Uri, Credentials)>) {
+        self.access.password = password;
+    }
+
     /// Who sent the request of a server transaction.
     pub(super) fn identity_of(&self, server: u64) -> Identity {
         self.servers.get(&server).map(|server| server.identity.clone()).unwrap_or_default()
@@ -207,6 +215,7 @@ impl Endpoint {
                 .into_iter()
                 .map(|(asker, challenge, credentials)| (asker, challenge, credentials.clone()))
                 .collect();
+        let asked = self.with_password(asked, &client.request, response);
         let mut challenged = client.challenged.clone();
         let owner = client.owner.clone();
         let in_vain = asked.iter().any(|(asker, challenge, _)| {
@@ -239,6 +248,25 @@ impl Endpoint {
             session.known.push(Known { asker, challenge, credentials });
         }
         self.send_again(id, owner, challenged, now)
+    }
+
+    /// The password for whom it is goes before those of the account; proxies on the way get those of the account.
+    fn with_password(
+        &self,
+        mut asked: Vec<(Asker, Challenge, Credentials)>,
+        request: &Request,
+        response: &Response,
+    ) -> Vec<(Asker, Challenge, Credentials)> {
+        let Some((target, credentials)) = &self.access.password else { return asked };
+        if request.uri.as_sip().is_none_or(|uri| !uri.same_address(target)) {
+            return asked;
+        }
+        asked.retain(|(asker, _, _)| *asker == Asker::Proxy);
+        let credentials = std::slice::from_ref(credentials);
+        let answers = Challenge::answerable(&response.headers, credentials).into_iter();
+        let answers = answers.filter(|(asker, _, _)| *asker == Asker::Server);
+        asked.extend(answers.map(|(asker, challenge, one)| (asker, challenge, one.clone())));
+        asked
     }
 
     /// A request that was refused goes out again with the next CSeq and another branch.

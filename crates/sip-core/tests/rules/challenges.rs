@@ -59,6 +59,31 @@ fn au3_a_stale_nonce_is_renewed_once_and_a_refusal_is_final() {
 }
 
 #[test]
+fn au1_the_password_of_whom_we_call_is_for_him_and_the_accounts_for_proxies() {
+    let mut script = script();
+    let (_early, first) = script.invite(Transport::Udp);
+    let target = first.request().uri.as_sip().unwrap().clone();
+    let other = Credentials { username: "bob".into(), password: "other".into(), realm: None };
+    script.agent.set_password(Some((target.clone(), other.clone())));
+    script.answer(&first, 407, &challenge("Proxy", "proxy", "n1", false), "");
+    let second = script.expect("INVITE");
+    assert!(second.line("Proxy-Authorization").contains("username=\"u\""));
+    script.answer(&second, 401, &challenge("WWW", "phone", "n2", false), "");
+    let third = script.expect("INVITE");
+    assert!(third.line("Authorization").contains("username=\"bob\""));
+    assert!(third.line("Proxy-Authorization").contains("username=\"u\""));
+
+    // Somebody else gets the account's, and so does he once it is forgotten.
+    for (set, target) in [(true, target.with_user("someone")), (false, target)] {
+        let mut script = self::script();
+        script.agent.set_password(set.then(|| (target, other.clone())));
+        let (_early, first) = script.invite(Transport::Udp);
+        script.answer(&first, 401, &challenge("WWW", "phone", "n", false), "");
+        assert!(script.expect("INVITE").line("Authorization").contains("username=\"u\""));
+    }
+}
+
+#[test]
 fn a_wrong_password_is_tried_once() {
     let mut script = script();
     let (_early, first) = script.invite(Transport::Udp);

@@ -473,3 +473,58 @@ fn a_thread_whose_waste_is_full_drops_nothing_and_waits() {
     bench.run(1);
     assert_eq!((bench.control.slots(), bench.waste.slots()), (64, 1));
 }
+
+#[test]
+fn who_is_not_in_the_mix_hears_his_recording_and_nothing_of_the_others() {
+    let mut bench = Bench::new(Source::Tone(Tone::new(2_000.0)));
+    let _other = bench.join(Some(440.0));
+    let waits = bench.join(None);
+    bench.shared[waits].connected.store(false, Relaxed);
+    let mut samples = vec![0; 96_000];
+    Tone::new(1_000.0).fill(&mut samples);
+    let leg = LegId(waits as u64);
+    let prompt = |samples: Vec<i16>| {
+        Control::Play(Box::new(crate::io::leg::Prompt { leg, samples, played: 0 }))
+    };
+    bench.control.push(prompt(samples.clone())).ok().unwrap();
+    bench.run(50);
+    let phone = &bench.phones[waits];
+    assert!((phone.level_of(1_000.0) + 20.0).abs() < 1.0, "{}", phone.level_of(1_000.0));
+    assert!(phone.level_of(440.0) < -60.0 && phone.level_of(2_000.0) < -60.0);
+    // The rest of it, and silence after it.
+    bench.run(60);
+    let heard = bench.phones[waits].heard.len();
+    bench.run(50);
+    assert_eq!(bench.phones[waits].heard.len(), heard);
+    // Who comes in hears the others, whatever still plays.
+    bench.control.push(prompt(samples)).ok().unwrap();
+    bench.run(5);
+    bench.shared[waits].connected.store(true, Relaxed);
+    bench.run(50);
+    assert!((bench.phones[waits].level_of(440.0) + 20.0).abs() < 1.0);
+    assert!(bench.phones[waits].level_of(1_000.0) < -60.0);
+}
+
+#[test]
+fn keys_that_we_press_go_out_as_events() {
+    let mut bench = Bench::new(Source::Silence);
+    let phone = bench.join(None);
+    bench.run(10);
+    let socket = bench.phones[phone].socket.try_clone().unwrap();
+    let presses = Presses::new("47");
+    bench.control.push(Control::Press(LegId(phone as u64), presses, 101)).ok().unwrap();
+    let mut digits = crate::digit::Digits::default();
+    let mut told = String::new();
+    for _ in 0..30 {
+        let mut datagram = [0; 200];
+        while let Ok((bytes, _)) = socket.recv_from(&mut datagram) {
+            let Ok(packet) = rtp::Packet::parse(&datagram[..bytes]) else { continue };
+            if packet.payload_type == 101 {
+                told.extend(digits.receive(packet.timestamp, packet.payload));
+            }
+        }
+        bench.time += 0.02;
+        bench.worker.turn(bench.time);
+    }
+    assert_eq!(told, "47");
+}
