@@ -453,6 +453,7 @@ fn person(name: &'static str) -> (engine::Handle, String) {
         record: None,
         chat_rate: engine::ChatRate::default(),
         data_folder: None,
+        retention: engine::Retention::default(),
         unattended: false,
     };
     let (handle, mut events) = engine::start(settings);

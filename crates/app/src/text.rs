@@ -85,6 +85,11 @@ pub fn copied_piece(text: &str) -> String {
     if is_short { format!("Copied {text}") } else { copied(text.chars().count(), 0) }
 }
 
+/// A conference that was running when Parlour ended without a word.
+pub fn interrupted(found: &engine::Interrupted) -> String {
+    format!("“{}” was interrupted. {} of it are there.", found.subject, messages(found.lines))
+}
+
 /// What a secret looks like.
 pub fn secret(kind: conference::text::SecretKind) -> &'static str {
     use conference::text::SecretKind;

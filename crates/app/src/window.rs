@@ -195,6 +195,7 @@ impl Window {
             record: None,
             chat_rate: ChatRate::default(),
             data_folder: options.data_folder,
+            retention: engine::Retention::default(),
             unattended: false,
         };
         let (handle, events) = engine::start(settings);

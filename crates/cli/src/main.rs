@@ -1,5 +1,6 @@
 //! `parlour-cli`: host and participant for the terminal and for scripts.
 
+mod journal;
 mod output;
 mod run;
 mod trace;
@@ -14,8 +15,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use engine::{
     AccountSettings, AccountTransport, AudioKind, ChatRate, Command, DriverSettings, Password,
-    Settings, TlsIdentity, TlsSettings, user_of_name,
+    Retention, Settings, TlsIdentity, TlsSettings, user_of_name,
 };
+
+use crate::journal::JournalArguments;
 
 const CONTRACT: &str = include_str!("../../../docs/parlour-cli.md");
 
@@ -37,6 +40,8 @@ enum Action {
     Host(HostArguments),
     /// Join a conference, or call somebody
     Join(JoinArguments),
+    /// What was kept with `--data-folder`: list, export, search, keep, delete; contacts
+    Journal(JournalArguments),
     /// Print the messages of calls, written by `--trace`, as a ladder
     Trace {
         /// The file
@@ -105,6 +110,18 @@ struct Common {
     /// One JSON object a line on standard output, one JSON command a line on standard input
     #[arg(long)]
     json: bool,
+    /// Keep what is said in a file of this folder, for `parlour-cli journal`
+    #[arg(long, value_name = "FOLDER")]
+    data_folder: Option<PathBuf>,
+    /// How long texts are kept: session (to the end, and after a crash), forever, never, or so many days
+    #[arg(
+        long,
+        value_name = "session|forever|never|DAYS",
+        value_parser = retention,
+        default_value = "session",
+        requires = "data_folder"
+    )]
+    keep: Retention,
     /// Tell levels too
     #[arg(long)]
     levels: bool,
@@ -166,6 +183,9 @@ fn main() -> ExitCode {
             };
             start(common, None, ChatRate::default(), begin, options)
         }
+        Action::Journal(JournalArguments { data_folder, action }) => {
+            journal::run(&data_folder, action)
+        }
         Action::Trace { file, call, bodies } => trace::print(&file, call.as_deref(), bodies),
         Action::Help { topic } => {
             match topic.as_deref() {
@@ -226,7 +246,8 @@ fn settings(
         audio: common.audio,
         record: common.record,
         chat_rate,
-        data_folder: None,
+        data_folder: common.data_folder,
+        retention: common.keep,
         unattended: true,
     }
 }
@@ -291,6 +312,18 @@ fn default_name() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "Parlour".to_owned())
+}
+
+fn retention(text: &str) -> Result<Retention, String> {
+    match text {
+        "forever" => Ok(Retention::Forever),
+        "never" => Ok(Retention::Never),
+        "session" => Ok(Retention::Session),
+        days => match days.parse() {
+            Ok(days) if (1..=36_500).contains(&days) => Ok(Retention::Days(days)),
+            _ => Err("session, forever, never, or a number of days".to_owned()),
+        },
+    }
 }
 
 fn chat_rate(text: &str) -> Result<ChatRate, String> {

@@ -118,6 +118,10 @@ fn words(event: &Event) -> Option<String> {
         }
         Event::Ended { reason } => format!("[{reason}]"),
         Event::Fatal { text } | Event::Notice { text } => format!("[{text}]"),
+        Event::Interrupted(found) => format!(
+            "[{} was interrupted; {} lines of it are there: parlour-cli journal export {}]",
+            found.subject, found.lines, found.id
+        ),
         Event::Line(line) | Event::PersonalText(line) if !line.is_own => {
             let only = if line.to == Recipient::Everyone { "" } else { " (only to you)" };
             let doubt = if line.verified { "" } else { " (not verified)" };

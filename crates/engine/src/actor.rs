@@ -72,7 +72,6 @@ struct Actor {
     endpoint: Endpoint,
     driver: Driver,
     rng: StdRng,
-    events: mpsc::UnboundedSender<Event>,
     levels: Arc<Mutex<Levels>>,
     calls: Calls,
     session: Option<Session>,
@@ -202,7 +201,7 @@ impl Actor {
         let direct = Uri::from_address(Some(&settings.user), address);
         let own = accounts.address.clone().unwrap_or_else(|| direct.clone());
         let own = NameAddr::new(Some(&settings.name), own);
-        let journal = Journal::open(settings.data_folder.clone(), events.clone());
+        let journal = Journal::open(settings.data_folder.clone(), settings.retention, events);
         let cname = format!("{:016x}", rng.next_u64());
         Self {
             settings,
@@ -211,7 +210,6 @@ impl Actor {
             endpoint,
             driver,
             rng,
-            events,
             levels,
             calls: Calls::default(),
             session: None,
@@ -244,7 +242,7 @@ impl Actor {
     }
 
     fn tell(&self, event: Event) {
-        let _ = self.events.send(event);
+        self.journal.tell(event);
     }
 
     fn notice(&self, text: String) {
@@ -354,7 +352,7 @@ impl Actor {
                     continue;
                 }
             };
-            let _ = self.events.send(told);
+            self.journal.tell(told);
         }
         for (call, digit) in pressed {
             self.pressed(call, digit, DigitWay::Media);

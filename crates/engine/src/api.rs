@@ -11,6 +11,8 @@ pub use conference::{
 pub use media::AudioKind;
 pub use sip_net::{DriverSettings, TlsIdentity, TlsSettings};
 
+use crate::{Interrupted, Retention};
+
 /// How an engine is started.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,8 +36,10 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Limit of each sender's texts.
     pub chat_rate: ChatRate,
-    /// Where the call history lives; `None`: it is not kept.
+    /// Where the call history and the texts live; `None`: neither is kept.
     pub data_folder: Option<PathBuf>,
+    /// How long texts are kept there.
+    pub retention: Retention,
     /// What becomes of a call to our own address while nobody can be asked (command line): `true` refuses it as busy.
     pub unattended: bool,
 }
@@ -203,6 +207,8 @@ pub enum Command {
         /// The password.
         password: Password,
     },
+    /// Keep the texts of this session, or of the one that just ended, whatever [`Settings::retention`] says.
+    KeepTranscript,
     /// Leave the session. The host's leaving ends the conference for everybody.
     Leave,
     /// As host: silence, volume, hold of a participant, and whether he may remove others.
@@ -396,6 +402,9 @@ pub enum Event {
         /// Whether the user missed it.
         missed: bool,
     },
+    /// A conference was running when the program ended without a word. Its texts are there until the next orderly end,
+    /// unless [`crate::Archive::keep`] keeps them.
+    Interrupted(Interrupted),
     /// A line.
     Line(Line),
     /// Somebody waits to be let into the hosted conference, or does so no more.

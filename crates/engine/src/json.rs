@@ -5,9 +5,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::journal::iso;
 use crate::{
-    AccountState, Command, DeliveryState, Event, Levels, MessageId, Moderation, Participant,
-    ParticipantId, ParticipantState, Password, Recipient, ReferId, TransferTo, WaitingState,
+    AccountState, Command, Contact, DeliveryState, Event, Found, Levels, MessageId, Moderation,
+    Participant, ParticipantId, ParticipantState, Password, Recipient, ReferId, TranscriptInfo,
+    TransferTo, WaitingState,
 };
 
 /// Lines that somebody who comes late gets, where nobody says how many.
@@ -49,15 +51,15 @@ impl Writer {
             }
             Event::Fatal { text } => json!({"event": "ended", "reason": text}),
             Event::Invitation { text } => json!({"event": "invitation", "text": text}),
+            Event::Interrupted(found) => json!({
+                "event": "interrupted", "id": found.id, "conference": found.uri,
+                "subject": found.subject, "people": found.people, "lines": found.lines,
+            }),
             Event::Line(line) | Event::PersonalText(line) => {
                 if line.is_own {
                     return None;
                 }
-                let to = match &line.to {
-                    Recipient::Everyone => "everyone",
-                    Recipient::Me => "me",
-                    Recipient::Participant(entity) => entity,
-                };
+                let to = recipient(&line.to);
                 json!({
                     "event": "message", "id": line.id.0, "seq": line.seq, "from": line.from, "name": line.name,
                     "to": to, "text": line.text, "verified": line.verified,
@@ -106,7 +108,7 @@ impl Writer {
 }
 
 /// The same values, with what a terminal would obey, or turn a line around by, as escapes of JSON.
-fn plain(line: &str) -> String {
+pub(crate) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for c in line.chars() {
         let turns = matches!(
@@ -120,6 +122,48 @@ fn plain(line: &str) -> String {
         }
     }
     out
+}
+
+pub(crate) fn recipient(to: &Recipient) -> &str {
+    match to {
+        Recipient::Everyone => "everyone",
+        Recipient::Me => "me",
+        Recipient::Participant(entity) => entity,
+    }
+}
+
+pub(crate) fn recipient_of(text: &str) -> Recipient {
+    match text {
+        "everyone" => Recipient::Everyone,
+        "me" => Recipient::Me,
+        entity => Recipient::Participant(entity.to_owned()),
+    }
+}
+
+/// A row of `parlour-cli journal list`.
+pub fn transcript_line(info: &TranscriptInfo) -> String {
+    let line = json!({
+        "id": info.id, "conference": info.uri, "subject": info.subject,
+        "started": iso(info.started), "ended": info.ended.map(iso), "kept": info.is_kept,
+        "lines": info.lines,
+    });
+    plain(&line.to_string())
+}
+
+/// A row of `parlour-cli journal search`.
+pub fn found_line(found: &Found) -> String {
+    let line = &found.line;
+    let line = json!({
+        "conference": line.conference, "subject": found.subject, "id": line.id,
+        "time": iso(line.at), "from": line.from, "name": line.name, "to": recipient(&line.to),
+        "text": line.text,
+    });
+    plain(&line.to_string())
+}
+
+/// A row of `parlour-cli journal contacts`.
+pub fn contact_line(contact: &Contact) -> String {
+    plain(&json!({"uri": contact.uri, "name": contact.name}).to_string())
 }
 
 fn participant_value(participant: &Participant) -> Value {
@@ -155,7 +199,7 @@ fn account_state(state: AccountState) -> &'static str {
     }
 }
 
-fn delivery_state(state: DeliveryState) -> &'static str {
+pub(crate) fn delivery_state(state: DeliveryState) -> &'static str {
     match state {
         DeliveryState::Waiting => "waiting",
         DeliveryState::Sending => "sending",
@@ -238,6 +282,7 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
             },
         },
         "invite" => Command::Invite { uri: raw.need("uri", "a uri")? },
+        "keep" => Command::KeepTranscript,
         "remove" => Command::Remove { participant: ParticipantId(raw.need("id", "an id")?) },
         "lock" => Command::Lock { on: raw.need("on", "on: true or false")? },
         "lobby" => Command::Lobby { on: raw.need("on", "on: true or false")? },

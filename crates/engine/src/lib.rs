@@ -23,6 +23,10 @@ use tokio::sync::mpsc;
 pub use accounts::{AddressError, parse_target, user_of_name};
 pub use api::*;
 pub use invitation::invitation_address;
+pub use journal::{
+    Archive, ArchiveError, Attendance, Contact, Format, Found, Interrupted, Kept, KeptDelivery,
+    Private, Retention, Transcript, TranscriptInfo, export,
+};
 pub use trace::{Trace, TraceLine, read_trace};
 
 /// Commands that wait for the engine.

@@ -244,11 +244,11 @@ pub(crate) fn takes_no_keys() -> String {
 
 pub(crate) fn history_set_aside(error: &dyn Display, now_at: &std::path::Path) -> String {
     format!(
-        "The list of recent calls was damaged ({error}). It begins anew; the old file is kept as {}.",
+        "The list of recent calls and the kept texts were damaged ({error}). They begin anew; the old file is kept as {}.",
         now_at.display()
     )
 }
 
 pub(crate) fn history_unusable(error: &dyn Display) -> String {
-    format!("The list of recent calls cannot be kept: {error}")
+    format!("The list of recent calls and the texts cannot be kept: {error}")
 }

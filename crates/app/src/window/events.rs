@@ -44,6 +44,7 @@ impl Window {
                     self.question = None;
                 }
             }
+            Event::Interrupted(found) => self.tell(crate::text::interrupted(&found)),
             Event::Line(line) => self.line(line),
             Event::Lobby(waiting) => self.waits(waiting),
             Event::PersonalText(line) => self.personal(line),

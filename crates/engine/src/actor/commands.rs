@@ -30,6 +30,7 @@ impl Actor {
             Command::Call { uri } => self.call(&uri),
             Command::Decline { incoming, text } => self.decline(incoming, text),
             Command::ForgetCall { id } => self.journal.forget(id),
+            Command::KeepTranscript => self.journal.keep(),
             Command::Hold { on } => self.hold(on),
             Command::History { count } => match &mut self.session {
                 Some(session @ Session::Hosted(_)) => {

@@ -81,6 +81,7 @@ impl Actor {
     }
 
     pub(super) fn begin_story(&mut self, kind: RecordKind, uri: String, name: String) {
+        self.journal.begin(uri.clone(), name.clone());
         let record = record(kind, uri, name, unix_now());
         self.story = Some(Story { record, connected: None, people: BTreeSet::new() });
     }

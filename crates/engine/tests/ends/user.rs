@@ -34,6 +34,7 @@ pub fn settings(name: &str) -> Settings {
         record: None,
         chat_rate: ChatRate::Unlimited,
         data_folder: None,
+        retention: engine::Retention::default(),
         unattended: false,
     }
 }
