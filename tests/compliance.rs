@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 /// The requirements that must have a row: first and last number, both included.
 const REQUIRED: &[(&str, u32, u32)] = &[
     ("AU", 1, 8),
-    ("EV", 1, 13),
+    ("CI", 1, 19),
+    ("EV", 1, 15),
+    ("FO", 1, 2),
     ("FO", 5, 5),
     ("FO", 7, 8),
     ("FO", 10, 10),
-    ("FO", 13, 13),
+    ("FO", 12, 13),
+    ("FO", 16, 17),
     ("MS", 1, 26),
     ("RF", 1, 12),
     ("RG", 1, 8),

@@ -169,6 +169,13 @@ pub enum Command {
         /// The name.
         name: String,
     },
+    /// What a leg's sound comes under has become known, or another.
+    Source {
+        /// Which leg.
+        call: CallKey,
+        /// The SSRC of its RTP (RFC 3550 §5.1).
+        ssrc: u32,
+    },
     /// Report on `SipAct::AcceptSubscribe` (a subscription of a peer) and on `SipAct::Subscribe` (one of ours).
     Subscription {
         /// The pending SUBSCRIBE accepted; `None` for one of ours.

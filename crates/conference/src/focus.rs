@@ -9,6 +9,7 @@ mod envelope;
 mod history;
 mod leg;
 mod moderation;
+mod picture;
 mod pin;
 mod referral;
 mod reports;
@@ -42,7 +43,7 @@ use crate::{
 pub use moderation::Moderation;
 
 use delivery::{InFlight, Queued, Written};
-use documents::Subscriber;
+use documents::{Asked, Subscriber};
 use door::Door;
 use referral::Referral;
 
@@ -78,6 +79,10 @@ struct Person {
     joined: Option<OffsetDateTime>,
     dialled: bool,
     gone_at: Option<Instant>,
+    /// The same for documents.
+    left: Option<OffsetDateTime>,
+    /// The entity of the participant who asked for him (RFC 3892), where it was not the host.
+    referred_by: Option<String>,
     /// Why he left, in the words of RFC 4575 §5.7.6.
     gone_how: Option<&'static str>,
     limit: SenderLimit,
@@ -117,6 +122,8 @@ struct Leg {
     beyond_hop: Option<std::net::SocketAddr>,
     /// Where texts outside of the dialog go, and as whom they come.
     contact: Option<Uri>,
+    /// What its sound comes under.
+    source: Option<u32>,
     dialled_uri: Option<Uri>,
     /// What the phone calls itself.
     quirks_name: Option<String>,
@@ -207,7 +214,7 @@ pub struct Focus {
     /// How many of the last public lines somebody who comes late gets.
     history: usize,
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
-    subscribing: BTreeMap<RequestId, Option<CallKey>>,
+    subscribing: BTreeMap<RequestId, Asked>,
     /// When the text that is being heard was written, where its time is over.
     stale: Option<time::OffsetDateTime>,
     over: bool,
@@ -248,6 +255,8 @@ impl Focus {
             joined: Some(now.utc),
             dialled: false,
             gone_at: None,
+            left: None,
+            referred_by: None,
             gone_how: None,
             limit: limit.clone(),
             is_moderator: false,
@@ -332,6 +341,7 @@ impl Focus {
                 }
             }
             Command::SetName { name } => self.rename_host(&name, now),
+            Command::Source { call, ssrc } => self.sounds_as(call, ssrc, now),
             Command::Subscription { subscribe, subscription } => {
                 self.subscribed(subscribe, subscription, now);
             }
@@ -375,6 +385,7 @@ impl Focus {
             SipEvent::Message { message, call, request, flow, identity } => {
                 self.hear(message.id(), *call, request, (flow, identity), now);
             }
+            SipEvent::NotifyFailed { subscription } => self.document_failed(*subscription, now),
             SipEvent::Progress { call, response, .. } => {
                 if response.status.is_ringing()
                     && let Some(person) = self.legs.get(call).map(|leg| leg.person)
@@ -582,6 +593,8 @@ impl Focus {
             joined: None,
             dialled,
             gone_at: None,
+            left: None,
+            referred_by: None,
             gone_how: None,
             limit: SenderLimit::new(self.settings.chat_rate, now.monotonic),
             is_moderator: false,

@@ -136,6 +136,9 @@ impl std::fmt::Debug for Member {
     }
 }
 
+/// The most people of a conference whose numbers are kept, those who left among them.
+const MAX_KNOWN: usize = 8000;
+
 const OWN: ParticipantId = ParticipantId(1);
 const PEER: ParticipantId = ParticipantId(2);
 
@@ -252,6 +255,7 @@ impl Member {
                 let name = name::clean(&name);
                 self.change(OWN, |own| own.name = name);
             }
+            Command::Source { .. } => {}
             Command::Subscription { subscription, .. } => self.subscription = Some(subscription),
             Command::NotReinvited { .. } => {
                 let text =
@@ -343,7 +347,9 @@ impl Member {
             SipEvent::Message { message, call, request, flow, .. } => {
                 self.hear(message.id(), *call, request, flow, now)
             }
-            SipEvent::Notified { subscription, request } => self.notified(*subscription, request),
+            SipEvent::Notified { subscription, request } => {
+                self.notified(*subscription, request, now)
+            }
             SipEvent::Progress { call, response, .. } if *call == own => {
                 if response.status.is_ringing() {
                     self.change(PEER, |peer| peer.state = ParticipantState::Alerting);
@@ -383,6 +389,7 @@ impl Member {
             | SipEvent::Ended { .. }
             | SipEvent::Invited { .. }
             | SipEvent::Located { .. }
+            | SipEvent::NotifyFailed { .. }
             | SipEvent::Progress { .. }
             | SipEvent::Redirected { .. }
             | SipEvent::ReferProgress { .. }
@@ -410,6 +417,7 @@ impl Member {
         self.partial_over(now);
         self.typing_over(now);
         self.subscribe_again(now);
+        self.refresh(now);
     }
 
     /// The next thing to be done.
@@ -579,6 +587,10 @@ impl Member {
                 self.people.insert(id, shown.clone());
                 self.tell(Event::Participant(shown));
             }
+        }
+        if self.ids.len() > MAX_KNOWN {
+            // A focus whose people come and go without end: whoever comes back then is somebody new.
+            self.ids.retain(|_, id| present.contains(id) || *id <= PEER);
         }
         let gone: Vec<ParticipantId> =
             self.people.keys().copied().filter(|id| !present.contains(id)).collect();

@@ -109,6 +109,12 @@ pub enum Event {
         /// The NOTIFY.
         request: Request,
     },
+    /// As notifier: a document was refused or could not be sent, and the subscription goes on: its subscriber does not
+    /// know what it told.
+    NotifyFailed {
+        /// Which subscription.
+        subscription: SubscriptionKey,
+    },
     /// Progress of our INVITE: a 1xx other than 100. Its body, where there is one, is early media's SDP answer.
     Progress {
         /// Which call.

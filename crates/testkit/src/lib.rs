@@ -26,6 +26,6 @@ pub use guest::Guest;
 pub use host::Host;
 pub use ladder::{Fate, Step};
 pub use net::{Actor, Bursts, Jitter, Link, NatId, NatKind, Net, Node, Place, Told};
-pub use phone::{Phone, Script, Text, TextAnswer};
+pub use phone::{News, Phone, Script, Text, TextAnswer};
 pub use room::{HOST, Room};
 pub use stranger::Stranger;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use conference::Now;
+use conference::{Now, SipAct};
 use sip_core::sdp::Direction;
 use sip_core::{
     CallFailure, CallKey, Contact, Content, EndReason, Event, Failure, Input, Message, Method,
@@ -92,6 +92,22 @@ pub struct Phone {
     outcomes: Vec<(RequestId, Option<u16>)>,
     refused: Option<CallFailure>,
     news: Vec<Option<u16>>,
+    notified: Vec<News>,
+    takes_news: bool,
+    subscription_over: bool,
+}
+
+/// A NOTIFY that came.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// When, since the phone was put into the network.
+    pub at: Duration,
+    /// Its Subscription-State.
+    pub state: String,
+    /// Its Content-Type.
+    pub content_type: String,
+    /// Its body.
+    pub document: String,
 }
 
 impl Phone {
@@ -110,6 +126,9 @@ impl Phone {
             outcomes: Vec::new(),
             refused: None,
             news: Vec::new(),
+            notified: Vec::new(),
+            takes_news: true,
+            subscription_over: false,
         };
         net.add(address, phone)
     }
@@ -164,6 +183,29 @@ impl Phone {
             let direction = if on { Direction::SendOnly } else { Direction::SendRecv };
             self.shell.reinvite(call, direction);
         }
+    }
+
+    /// Subscribes to a conference, outside of its call with Target-Dialog, or inside.
+    pub fn subscribe(&mut self, target: &Uri, in_dialog: bool) {
+        if let Some(call) = self.call {
+            let (target, expires) = (target.clone(), Duration::from_secs(3600));
+            self.shell.execute(SipAct::Subscribe { call, target, in_dialog, expires });
+        }
+    }
+
+    /// Answers a NOTIFY with 200, or with 500 from now on.
+    pub fn take_news(&mut self, takes: bool) {
+        self.takes_news = takes;
+    }
+
+    /// What its subscription brought.
+    pub fn notified(&self) -> &[News] {
+        &self.notified
+    }
+
+    /// Whether its subscription has ended.
+    pub fn is_subscription_over(&self) -> bool {
+        self.subscription_over
     }
 
     /// Hangs up.
@@ -270,15 +312,25 @@ impl Phone {
                 let subscribe = subscribe.id();
                 self.shell.absorb(event);
                 let failure = Failure::new(489).expect("489 is a failure");
-                self.shell.execute(conference::SipAct::RejectSubscribe { subscribe, failure });
+                self.shell.execute(SipAct::RejectSubscribe { subscribe, failure });
                 return;
             }
+            Event::Notified { request, .. } => {
+                let header = |name| request.headers.get(name).unwrap_or_default().to_owned();
+                self.notified.push(News {
+                    at: now - self.began,
+                    state: header("Subscription-State"),
+                    content_type: header("Content-Type"),
+                    document: String::from_utf8_lossy(&request.body).into_owned(),
+                });
+            }
+            Event::SubscriptionEnded { .. } => self.subscription_over = true,
             Event::Cancelled { .. }
             | Event::Digits { .. }
             | Event::Ended { .. }
             | Event::Located { .. }
             | Event::Registration { .. }
-            | Event::Notified { .. }
+            | Event::NotifyFailed { .. }
             | Event::Progress { .. }
             | Event::Redirected { .. }
             | Event::Referred { .. }
@@ -286,8 +338,7 @@ impl Phone {
             | Event::AddressChanged { .. }
             | Event::ReinviteAcked { .. }
             | Event::Reinvited { .. }
-            | Event::Updated { .. }
-            | Event::SubscriptionEnded { .. } => {}
+            | Event::Updated { .. } => {}
         }
         self.shell.absorb(event);
         self.shell.decline_refers();
@@ -331,10 +382,10 @@ impl Phone {
     }
 }
 
-fn is_answer_to_text(contents: &[u8]) -> bool {
+fn is_answer_to(contents: &[u8], method: &Method) -> bool {
     match Message::parse(contents) {
         Ok(Message::Response(response)) => {
-            response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Message)
+            response.headers.cseq().is_ok_and(|cseq| cseq.method == *method)
         }
         Ok(Message::Request(_)) | Err(_) => false,
     }
@@ -367,7 +418,14 @@ impl Actor for Phone {
                 // The Endpoint itself answers 500 in the end; a silent phone does not even do that.
                 Output::Transmit(transmit)
                     if self.script.texts == TextAnswer::Silence
-                        && is_answer_to_text(&transmit.contents) => {}
+                        && is_answer_to(&transmit.contents, &Method::Message) => {}
+                Output::Transmit(mut transmit)
+                    if !self.takes_news && is_answer_to(&transmit.contents, &Method::Notify) =>
+                {
+                    let text = String::from_utf8_lossy(&transmit.contents);
+                    transmit.contents = text.replacen("200 OK", "500 No", 1).into_bytes().into();
+                    return Output::Transmit(transmit);
+                }
                 output => return output,
             }
         }

@@ -288,6 +288,7 @@ impl Shell {
             | Event::Located { .. }
             | Event::Registration { .. }
             | Event::Notified { .. }
+            | Event::NotifyFailed { .. }
             | Event::Progress { .. }
             | Event::Redirected { .. }
             | Event::ReferProgress { .. }
@@ -347,6 +348,11 @@ impl Shell {
                 }];
             }
             SipAct::Notify { subscription, content, terminate } => {
+                // Every document of every test keeps the content model.
+                if let Some(content) = &content {
+                    let breaches = conference::info::check(&content.body);
+                    assert_eq!(breaches, Ok(Vec::new()), "{content:?}");
+                }
                 self.endpoint.notify(subscription, content, terminate, now);
             }
             SipAct::Options { token, call } => {

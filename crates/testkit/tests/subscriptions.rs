@@ -54,15 +54,23 @@ fn answer(net: &Net, request: &Request) -> Response {
 
 /// A NOTIFY of the host's in the dialog of the last SUBSCRIBE: it ends.
 fn terminate(net: &mut Net, state: &str) {
+    notify(net, 900, &format!("terminated;{state}"), "");
+}
+
+/// A NOTIFY with this number.
+fn notify(net: &mut Net, number: u32, state: &str, document: &str) {
     let last = subscribes(net).pop().unwrap();
     let ok = answer(net, &last);
     let (from, to) = (ok.headers.get("To").unwrap(), ok.headers.get("From").unwrap());
     let call_id = ok.headers.call_id().unwrap();
     let notify = format!(
-        "NOTIFY sip:dave@{DAVE} SIP/2.0\r\nVia: SIP/2.0/UDP {HOST};branch=z9hG4bK{call_id};rport\r\n\
-         Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 900 NOTIFY\r\n\
+        "NOTIFY sip:dave@{DAVE} SIP/2.0\r\nVia: SIP/2.0/UDP {HOST};branch=z9hG4bK{call_id}{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {number} NOTIFY\r\n\
          Contact: <sip:conf@{HOST}>\r\nEvent: conference\r\n\
-         Subscription-State: terminated;{state}\r\nContent-Length: 0\r\n\r\n"
+         Subscription-State: {state}\r\n\
+         Content-Type: Application/Conference-Info+XML;charset=utf-8\r\n\
+         Content-Length: {}\r\n\r\n{document}",
+        document.len()
     );
     net.inject(HOST, dave(), notify.as_bytes());
     net.run_for(Duration::from_secs(1));
@@ -104,4 +112,90 @@ fn ev13_rejected_noresource_and_invariant_are_final() {
         net.run_for(Duration::from_secs(4000));
         assert_eq!(subscribes(&net).len(), 1, "{reason}");
     }
+}
+
+/// A document of Alice's conference, with these people in it.
+fn document(state: &str, version: u32, people: &[&str]) -> String {
+    let users = people.iter().map(|name| {
+        format!(
+            "<user entity=\"sip:{name}@192.0.2.60\"><display-text>{name}</display-text>\
+             <endpoint entity=\"{name}\"><status>connected</status></endpoint></user>"
+        )
+    });
+    format!(
+        "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" entity=\"sip:conf-1@{HOST}\" \
+         state=\"{state}\" version=\"{version}\"><users state=\"{state}\">{}</users></conference-info>",
+        users.collect::<String>()
+    )
+}
+
+/// Who is in the conference, as Dave sees it, himself apart.
+fn seen(net: &Net, guest: Node<Guest>) -> Vec<String> {
+    let roster = net.at(guest).roster();
+    let here = roster.iter().filter(|one| one.state == conference::ParticipantState::Connected);
+    here.filter(|one| !one.is_self).map(|one| one.name.clone()).collect()
+}
+
+#[test]
+fn ci8_old_documents_are_discarded_and_a_full_one_replaces_all() {
+    let (mut net, _host, guest) = conference();
+    assert_eq!(seen(&net, guest), ["Alice"]);
+    notify(&mut net, 900, "active", &document("full", 50, &["erin", "frank"]));
+    assert_eq!(seen(&net, guest), ["erin", "frank"]);
+    for (number, version) in [(901, 50), (902, 49), (903, 1)] {
+        notify(&mut net, number, "active", &document("full", version, &["greta"]));
+        assert_eq!(seen(&net, guest), ["erin", "frank"], "version {version} after 50");
+    }
+    notify(&mut net, 904, "active", &document("full", 60, &["greta"]));
+    assert_eq!(seen(&net, guest), ["greta"], "a full one may leave numbers out");
+    assert_eq!(subscribes(&net).len(), 1);
+}
+
+#[test]
+fn ci8_a_gap_asks_for_everything_once_and_what_is_known_stays() {
+    let (mut net, _host, guest) = conference();
+    notify(&mut net, 900, "active", &document("full", 50, &["erin"]));
+    notify(&mut net, 901, "active", &document("partial", 51, &["frank"]));
+    assert_eq!(seen(&net, guest), ["erin", "frank"]);
+    assert_eq!(subscribes(&net).len(), 1);
+    // The host itself counts from one: its answers to what is asked are old here, and so there is always a gap.
+    for (number, version) in (902..922).zip(53..) {
+        notify(&mut net, number, "active", &document("partial", version, &["greta"]));
+        assert_eq!(seen(&net, guest), ["erin", "frank"]);
+    }
+    let asked = subscribes(&net);
+    assert!((4..=5).contains(&asked.len()), "one in 5 s: {}", asked.len() - 1);
+    let dialogs: BTreeSet<&str> = asked.iter().filter_map(|one| one.headers.call_id()).collect();
+    assert_eq!(dialogs.len(), 1, "they are refreshes");
+    notify(&mut net, 950, "active", &document("full", 90, &["greta"]));
+    assert_eq!(seen(&net, guest), ["greta"]);
+}
+
+#[test]
+fn ci8_a_conference_that_is_deleted_is_unsubscribed_from() {
+    let (mut net, _host, _guest) = conference();
+    notify(&mut net, 900, "active", &document("deleted", 50, &[]));
+    let last = subscribes(&net).pop().unwrap();
+    assert_eq!(last.headers.get("Expires"), Some("0"));
+    assert!(answer(&net, &last).status.is_success());
+}
+
+#[test]
+fn a_document_that_cannot_be_read_changes_nothing() {
+    let (mut net, _host, guest) = conference();
+    let good = document("full", 50, &["erin"]);
+    for (number, bad) in (900..).zip([
+        format!("<!DOCTYPE conference-info [<!ENTITY a \"b\">]>{good}"),
+        good.replace("conference-info\" entity", "other\" entity"),
+        good.replace("erin<", "er\u{1b}in<"),
+        good.replace("</users>", ""),
+        good.replace("<users state=\"full\">", &"<users>".repeat(40)),
+        "not XML at all".to_owned(),
+    ]) {
+        notify(&mut net, number, "active", &bad);
+        assert_eq!(seen(&net, guest), ["Alice"], "{bad}");
+    }
+    notify(&mut net, 950, "active", &good);
+    assert_eq!(seen(&net, guest), ["erin"]);
+    assert!(net.at(guest).is_in_call());
 }

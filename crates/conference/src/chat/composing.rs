@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::info::read::tree;
+use crate::info::tree::tree_of_any;
 
 /// Who wrote nothing for so long is idle (§3.2).
 const IDLE_AFTER: Duration = Duration::from_secs(15);
@@ -62,7 +62,7 @@ impl Mark {
 
     /// Reads one; a state that is not known is idle.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let root = tree(body).ok().filter(|root| root.name == "isComposing")?;
+        let root = tree_of_any(body).ok().filter(|root| root.name == "isComposing")?;
         let text = |name: &str| root.child(name).map(|child| child.text.trim());
         if text("state") != Some("active") {
             return Some(Self::Idle);

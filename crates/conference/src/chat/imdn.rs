@@ -9,7 +9,7 @@ use sip_core::message::MediaType;
 use time::OffsetDateTime;
 
 use super::date;
-use crate::info::read::{Element, tree};
+use crate::info::tree::{Element, tree_of_any};
 
 /// The most reports of one body that are read.
 const MAX_REPORTS: usize = 16;
@@ -126,7 +126,7 @@ pub(crate) fn read(kind: &MediaType, body: &[u8]) -> Option<Vec<Report>> {
 }
 
 fn read_one(body: &[u8]) -> Option<Report> {
-    let root = tree(body).ok().filter(|root| root.name == "imdn")?;
+    let root = tree_of_any(body).ok().filter(|root| root.name == "imdn")?;
     let text = |name: &str| root.child(name).map(|child| child.text.trim().to_owned());
     let status = root.child("delivery-notification")?.child("status")?;
     let is = |names: &[&str]| {

@@ -118,12 +118,12 @@ impl Focus {
         headers: Vec<(&'static str, String)>,
         tells: Option<SubscriptionKey>,
         now: Now,
-    ) {
+    ) -> Option<ParticipantId> {
         let Some(uri) = target.as_sip().cloned() else {
             self.tell(Event::Notice {
                 text: format!("{target} cannot be called: only SIP addresses can"),
             });
-            return;
+            return None;
         };
         let entity = self.free_entity(entity_of(&target));
         let participant =
@@ -146,6 +146,7 @@ impl Focus {
             headers,
             tells,
         });
+        Some(participant)
     }
 
     pub(super) fn conference_user(&self) -> String {
@@ -184,7 +185,9 @@ impl Focus {
     pub(super) fn admit(&mut self, call: CallKey, now: Now) {
         let Some(caller) = self.callers.remove(&call) else { return };
         if self.over || self.is_full() {
-            self.sip(SipAct::Reject { call, failure: Failure::BUSY_HERE });
+            // An address that is nobody's any more (RFC 4579 §5.12), or a full house.
+            let failure = if self.over { Failure::NOT_FOUND } else { Failure::BUSY_HERE };
+            self.sip(SipAct::Reject { call, failure });
             return;
         }
         self.enter(call, caller, None, now);
@@ -311,6 +314,7 @@ impl Focus {
             return;
         };
         person.gone_at = Some(now.monotonic);
+        person.left = Some(now.utc);
         person.gone_how = how;
         person.call = None;
         let waiting = std::mem::take(&mut person.waiting);

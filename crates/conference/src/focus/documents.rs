@@ -1,12 +1,16 @@
-//! Who is told who is here: subscriptions to the conference, one full document at a time (RFC 4575, RFC 6665).
+//! Who is told who is here, and when: subscriptions to the conference, each with documents counted for itself, whole at
+//! first and then what changed (RFC 4575, RFC 6665). `focus/picture` says what there is to tell.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sip_core::{CallKey, Content, Failure, Flow, Identity, Request, RequestId, SubscriptionKey};
+use sip_core::{
+    CallKey, Content, Failure, Flow, Identity, Request, RequestId, SubscriptionKey, Transport,
+};
 
-use super::{Focus, HOST};
-use crate::info::write::{Document, User};
-use crate::{Now, ParticipantId, ParticipantState, SipAct};
+use super::Focus;
+use crate::info::state::State;
+use crate::{Now, ParticipantId, SipAct};
 
 /// RFC 4575 §3.9: at most one in this time to each subscriber.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -14,13 +18,36 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The most subscriptions of one participant: each gets a whole document for each change.
 const MAX_OF_ONE: usize = 4;
 
+/// The most bytes of a document that a phone on UDP is sent: some take 4000 in all, and their own headers may be long.
+const UDP_LIMIT: usize = 3_400;
+/// The same for all others: what a message may be, less its headers.
+const LIMIT: usize = 60_000;
+
 /// Somebody who is told.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) person: ParticipantId,
+    /// Of the last document: each has the next number, so that none is ever taken for an old one.
     version: u32,
+    /// When it was sent.
     last: Option<Instant>,
     changed: bool,
+    /// What the subscriber knows by it.
+    told: Option<Arc<State>>,
+    /// The most bytes of a document.
+    limit: usize,
+    /// The last document did not arrive.
+    failed: bool,
+    /// Nor did the one before.
+    failed_before: bool,
+}
+
+/// A SUBSCRIBE that is being accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// `None` for a refresh.
+    leg: Option<CallKey>,
+    limit: usize,
 }
 
 impl Focus {
@@ -44,18 +71,24 @@ impl Focus {
         let person = leg.and_then(|call| self.participant_of(call));
         let is_free = person.is_some_and(|person| self.subscriptions_of(person) < MAX_OF_ONE);
         if self.over || waits || !refreshed && !is_free {
-            self.sip(SipAct::RejectSubscribe { subscribe, failure: Failure::FORBIDDEN });
+            let failure = if self.over { Failure::NOT_FOUND } else { Failure::FORBIDDEN };
+            self.sip(SipAct::RejectSubscribe { subscribe, failure });
             return;
         }
-        self.subscribing.insert(subscribe, leg);
+        // Our own kind takes anything by any transport.
+        let is_ours = leg.and_then(|call| self.legs.get(&call));
+        let is_ours = is_ours.is_some_and(|leg| leg.quirks.knows_authors);
+        let is_small = way.0.transport == Transport::Udp && !is_ours;
+        let limit = if is_small { UDP_LIMIT } else { LIMIT };
+        self.subscribing.insert(subscribe, Asked { leg, limit });
         let contact_user = self.conference_user();
         self.sip(SipAct::AcceptSubscribe { subscribe, expires, contact_user });
     }
 
     fn subscriptions_of(&self, person: ParticipantId) -> usize {
         let subscribed = self.subscribers.values().filter(|known| known.person == person);
-        let asked = self.subscribing.values().flatten();
-        let asked = asked.filter(|call| self.participant_of(**call) == Some(person));
+        let asked = self.subscribing.values().filter_map(|asked| asked.leg);
+        let asked = asked.filter(|call| self.participant_of(*call) == Some(person));
         subscribed.count() + asked.count()
     }
 
@@ -82,16 +115,45 @@ impl Focus {
         key: SubscriptionKey,
         now: Now,
     ) {
-        let leg = subscribe.and_then(|subscribe| self.subscribing.remove(&subscribe)).flatten();
-        let person = leg.and_then(|call| self.participant_of(call));
-        if let Some(person) = person {
-            let new = Subscriber { person, version: 0, last: None, changed: true };
-            self.subscribers.entry(key).or_insert(new);
+        let asked = subscribe.and_then(|subscribe| self.subscribing.remove(&subscribe));
+        let person = asked.and_then(|asked| self.participant_of(asked.leg?));
+        if let (Some(person), Some(Asked { limit, .. })) = (person, asked) {
+            self.subscribers.entry(key).or_insert(Subscriber {
+                person,
+                version: 0,
+                last: None,
+                changed: true,
+                told: None,
+                limit,
+                failed: false,
+                failed_before: false,
+            });
         }
         // Each SUBSCRIBE, a refresh too, is followed by the full state at once (RFC 6665 §4.2.1.2).
-        self.send_document(key, now);
-        if let Some(call) = leg {
+        if let Some(subscriber) = self.subscribers.get_mut(&key) {
+            subscriber.told = None;
+            let state = Arc::new(self.picture());
+            self.send_document(key, &state, now);
+        }
+        if let Some(call) = asked.and_then(|asked| asked.leg) {
             self.send_history(call, now);
+        }
+    }
+
+    /// A document did not arrive: all is told anew, once at its time and then with the next change.
+    pub(super) fn document_failed(&mut self, key: SubscriptionKey, now: Now) {
+        if let Some(subscriber) = self.subscribers.get_mut(&key) {
+            subscriber.failed = true;
+            subscriber.changed |= !subscriber.failed_before;
+        }
+        self.send_documents(now);
+    }
+
+    /// A leg's sound has a source, or another one (RFC 4575 §5.8.4).
+    pub(super) fn sounds_as(&mut self, call: CallKey, ssrc: u32, now: Now) {
+        let leg = self.legs.get_mut(&call);
+        if leg.is_some_and(|leg| leg.source.replace(ssrc) != Some(ssrc)) {
+            self.roster_changed(now);
         }
     }
 
@@ -113,8 +175,12 @@ impl Focus {
             .filter(|(_, subscriber)| due(subscriber))
             .map(|(key, _)| *key)
             .collect();
+        if keys.is_empty() {
+            return;
+        }
+        let state = Arc::new(self.picture());
         for key in keys {
-            self.send_document(key, now);
+            self.send_document(key, &state, now);
         }
     }
 
@@ -123,13 +189,30 @@ impl Focus {
         waiting.filter_map(|subscriber| subscriber.last.map(|last| last + PAUSE)).min()
     }
 
-    fn send_document(&mut self, key: SubscriptionKey, now: Now) {
+    /// The next document of a subscription, unless nothing has changed for whoever gets it.
+    fn send_document(&mut self, key: SubscriptionKey, whole: &Arc<State>, now: Now) {
         let Some(subscriber) = self.subscribers.get_mut(&key) else { return };
-        subscriber.version += 1;
-        subscriber.last = Some(now.monotonic);
+        let version = subscriber.version.saturating_add(1);
+        let mut state = whole.clone();
+        let mut full = state.full(version);
+        if full.len() > subscriber.limit {
+            state = Arc::new(whole.least());
+            full = state.full(version);
+        }
         subscriber.changed = false;
-        let version = subscriber.version;
-        let content = Some(Content::conference_info(self.document(version)));
+        let failed = std::mem::take(&mut subscriber.failed);
+        subscriber.failed_before = failed;
+        let told = subscriber.told.as_ref();
+        let told = told.filter(|told| !failed && told.detail == state.detail);
+        let body = match told.map(|told| state.partial(told, version)) {
+            Some(None) => return,
+            Some(Some(partial)) if is_worth(&partial, &full) => partial,
+            Some(Some(_)) | None => full,
+        };
+        subscriber.version = version;
+        subscriber.last = Some(now.monotonic);
+        subscriber.told = Some(state);
+        let content = Some(Content::conference_info(body));
         self.sip(SipAct::Notify { subscription: key, content, terminate: None });
     }
 
@@ -138,48 +221,9 @@ impl Focus {
             self.sip(SipAct::Notify { subscription: key, content: None, terminate: Some(reason) });
         }
     }
+}
 
-    /// The whole conference as a document.
-    pub(crate) fn document(&self, version: u32) -> Vec<u8> {
-        let host = self.name_of(HOST);
-        let users = self.people.values().map(|person| {
-            let shown = &person.shown;
-            let joining = match (shown.is_host, person.dialled) {
-                (true, _) => "focus-owner",
-                (false, true) => "dialed-out",
-                (false, false) => "dialed-in",
-            };
-            let status = match shown.state {
-                ParticipantState::DialingOut => "dialing-out",
-                ParticipantState::Alerting => "alerting",
-                ParticipantState::Connected => "connected",
-                ParticipantState::OnHold => "on-hold",
-                ParticipantState::Disconnected => "disconnected",
-            };
-            User {
-                entity: &shown.entity,
-                name: &shown.name,
-                is_host: shown.is_host,
-                endpoint: format!("ep-{}", shown.id.0),
-                status,
-                joining,
-                joined: person.joined,
-                gone_how: person.gone_how.filter(|_| person.gone_at.is_some()),
-                is_muted: shown.muted || shown.muted_by_host,
-                is_held: shown.state == ParticipantState::OnHold,
-                takes_text: shown.chat != crate::ChatAbility::No,
-            }
-        });
-        Document {
-            entity: &self.settings.conference.to_string(),
-            subject: &self.settings.subject,
-            host_name: &host,
-            host_uri: &self.entity_of_person(HOST),
-            capacity: self.settings.capacity,
-            is_locked: self.door.locked,
-            version,
-            users: users.collect(),
-        }
-        .to_xml()
-    }
+/// Whether what changed is so much less than all that it is sent alone.
+fn is_worth(partial: &[u8], full: &[u8]) -> bool {
+    partial.len() * 10 <= full.len() * 7
 }

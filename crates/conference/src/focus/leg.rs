@@ -38,6 +38,7 @@ impl Leg {
             is_routed: false,
             beyond_hop: None,
             contact: None,
+            source: None,
             dialled_uri: None,
             quirks_name: None,
             quirks,

@@ -97,7 +97,7 @@ impl Focus {
 
     /// The host's answer.
     pub(super) fn decide_referral(&mut self, refer: RequestId, accepted: bool, now: Now) {
-        let Some(Referral { to, referred_by, tells, .. }) = self.referrals.remove(&refer) else {
+        let Some(Referral { by, to, referred_by, tells }) = self.referrals.remove(&refer) else {
             return self.tell(Event::Notice { text: "Nobody wants that any more.".to_owned() });
         };
         if !accepted {
@@ -112,7 +112,12 @@ impl Focus {
             headers.push(("Require", "replaces".to_owned()));
         }
         let wished = to.address.display.as_deref().map(str::to_owned);
-        self.invite_with(to.address.uri.clone(), wished, headers, tells, now);
+        let called = self.invite_with(to.address.uri.clone(), wished, headers, tells, now);
+        let referrer = self.people.get(&by).map(|by| by.shown.entity.clone());
+        if let Some(person) = called.and_then(|called| self.people.get_mut(&called)) {
+            person.referred_by = referrer;
+            self.roster_changed(now);
+        }
     }
 
     fn tell_referrer(&mut self, tells: Option<SubscriptionKey>, status: StatusCode) {

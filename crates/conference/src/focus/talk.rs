@@ -152,6 +152,7 @@ impl Focus {
                 };
                 self.hear_leg(message, call, request, proof, now);
             }
+            (true, None) if self.over => self.answer(message, StatusCode::NOT_FOUND, Vec::new()),
             (true, None) => self.answer(message, StatusCode::FORBIDDEN, Vec::new()),
             (false, tied) => self.hear_personal(message, tied, request, now),
         }

@@ -2,132 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-use thiserror::Error;
+use super::tree::{Element, InfoError, tree};
 
-const MAX_BYTES: usize = 1024 * 1024;
-const MAX_DEPTH: usize = 32;
 const MAX_USERS: usize = 2000;
-const MAX_ATTRIBUTES: usize = 64;
-
-/// Why a document cannot be used.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum InfoError {
-    /// Not well-formed, or a document type definition.
-    #[error("the conference document is not readable XML")]
-    Malformed,
-    /// The root is another element.
-    #[error("this is no conference document")]
-    NotConferenceInfo,
-    /// Over a limit.
-    #[error("the conference document is too large")]
-    TooLarge,
-}
-
-/// An element with what counts of it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Element {
-    pub(crate) name: String,
-    pub(crate) attributes: Vec<(String, String)>,
-    pub(crate) children: Vec<Element>,
-    pub(crate) text: String,
-}
-
-impl Element {
-    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|child| child.name == name)
-    }
-
-    fn child_text(&self, name: &str) -> Option<&str> {
-        self.child(name).map(|child| child.text.trim()).filter(|text| !text.is_empty())
-    }
-
-    /// Without a state attribute an element is full (RFC 4575 §4.6).
-    fn state(&self) -> &str {
-        self.attribute("state").unwrap_or("full")
-    }
-}
-
-/// The tree of a document. Prefixes are dropped; entities other than XML's own are refused with the DTD.
-pub(crate) fn tree(bytes: &[u8]) -> Result<Element, InfoError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(InfoError::TooLarge);
-    }
-    let mut reader =
-        Reader::from_str(std::str::from_utf8(bytes).map_err(|_| InfoError::Malformed)?);
-    let mut stack: Vec<Element> = Vec::new();
-    loop {
-        match reader.read_event().map_err(|_| InfoError::Malformed)? {
-            Event::Start(start) => {
-                if stack.len() >= MAX_DEPTH {
-                    return Err(InfoError::TooLarge);
-                }
-                stack.push(element(&start)?);
-            }
-            Event::Empty(start) => {
-                let empty = element(&start)?;
-                match stack.last_mut() {
-                    Some(parent) => parent.children.push(empty),
-                    None => return Ok(empty),
-                }
-            }
-            Event::End(_) => {
-                let done = stack.pop().ok_or(InfoError::Malformed)?;
-                match stack.last_mut() {
-                    Some(parent) => parent.children.push(done),
-                    None => return Ok(done),
-                }
-            }
-            Event::Text(text) => {
-                if let Some(current) = stack.last_mut() {
-                    current.text.push_str(&text);
-                }
-            }
-            Event::CData(data) => {
-                if let Some(current) = stack.last_mut() {
-                    current.text.push_str(&data);
-                }
-            }
-            Event::GeneralRef(reference) => {
-                let character = match &*reference {
-                    "amp" => '&',
-                    "lt" => '<',
-                    "gt" => '>',
-                    "quot" => '"',
-                    "apos" => '\'',
-                    _ => reference.resolve_char_ref().ok().flatten().ok_or(InfoError::Malformed)?,
-                };
-                if let Some(current) = stack.last_mut() {
-                    current.text.push(character);
-                }
-            }
-            Event::DocType(_) | Event::Eof => return Err(InfoError::Malformed),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-        }
-    }
-}
-
-fn element(start: &quick_xml::events::BytesStart<'_>) -> Result<Element, InfoError> {
-    let name = start.local_name().as_ref().to_owned();
-    let mut attributes = Vec::new();
-    for attribute in start.attributes() {
-        let attribute = attribute.map_err(|_| InfoError::Malformed)?;
-        if attributes.len() >= MAX_ATTRIBUTES {
-            return Err(InfoError::TooLarge);
-        }
-        let key = attribute.key.as_ref().to_owned();
-        let value = quick_xml::escape::unescape(&attribute.value)
-            .map_err(|_| InfoError::Malformed)?
-            .into_owned();
-        attributes.push((key, value));
-    }
-    Ok(Element { name, attributes, children: Vec::new(), text: String::new() })
-}
+/// The most devices of a person, streams of a device, and other parts of an element, that are kept.
+const MAX_PARTS: usize = 64;
+/// The most memory for what is known: what partial documents add up to.
+const MAX_WEIGHT: usize = 16 * 1024 * 1024;
 
 /// One person as a focus tells of him.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -152,8 +33,14 @@ pub struct Known {
     version: Option<u32>,
     users: BTreeMap<String, Element>,
     order: Vec<String>,
+    /// About how much memory the users take, in bytes.
+    weight: usize,
     /// `<subject>`, where there is one.
     pub subject: Option<String>,
+    /// `<user-count>`, where the focus tells: some tell of more people than they name.
+    pub user_count: Option<u32>,
+    /// `<locked>`: whether nobody comes in by himself, where the focus tells.
+    pub locked: Option<bool>,
 }
 
 /// What a document brought.
@@ -175,61 +62,87 @@ impl Known {
         self.version = None;
     }
 
-    /// Takes a document in.
+    /// Takes a document in (RFC 4575 §4.6).
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Taken, InfoError> {
-        let root = tree(bytes)?;
-        if root.name != "conference-info" {
+        let mut root = tree(bytes)?;
+        if root.name != "conference-info" || root.is_foreign {
             return Err(InfoError::NotConferenceInfo);
         }
+        root.prune();
         let version = root.attribute("version").and_then(|version| version.trim().parse().ok());
-        let state = root.state().to_owned();
-        if state == "deleted" {
-            return Ok(Taken::Deleted);
+        if let (Some(old), Some(new)) = (self.version, version)
+            && new <= old
+        {
+            return Ok(Taken::Stale);
         }
-        if let (Some(old), Some(new)) = (self.version, version) {
-            if new <= old {
-                return Ok(Taken::Stale);
-            }
-            if state == "partial" && new > old + 1 {
-                return Ok(Taken::Gap);
-            }
-        } else if state == "partial" && self.version.is_none() {
+        let is_full = match root.state() {
+            "deleted" => return Ok(Taken::Deleted),
+            state => state != "partial",
+        };
+        let follows = self.version.is_some_and(|old| version == old.checked_add(1));
+        if !is_full && !follows {
             return Ok(Taken::Gap);
         }
-        self.version = version.or(self.version);
-        if let Some(description) = root.child("conference-description") {
-            self.subject =
-                description.child_text("subject").map(str::to_owned).or(self.subject.take());
+        let users = root.child("users");
+        let replaces = is_full || users.is_some_and(|users| users.state() == "full");
+        let news = users.map_or(0, Element::weight);
+        let people = users.map_or(0, |users| users.children.len());
+        if people > MAX_USERS || !replaces && self.weight + news > MAX_WEIGHT {
+            return Err(InfoError::TooLarge);
         }
-        if let Some(users) = root.child("users") {
-            if users.state() == "full" {
-                self.users.clear();
-                self.order.clear();
-            }
-            for user in users.children.iter().filter(|child| child.name == "user") {
-                self.take_user(user)?;
-            }
+        self.version = version;
+        self.take_state(&root, is_full);
+        if replaces {
+            self.users.clear();
+            self.order.clear();
         }
-        Ok(Taken::Changed)
+        let taken = users.map_or(Ok(()), |users| {
+            let mut users = users.children.iter().filter(|child| child.name == "user");
+            users.try_for_each(|user| self.take_user(user))
+        });
+        self.weight = self.users.values().map(Element::weight).sum();
+        if taken.is_err() {
+            // What is known is of no version any more: the next document must be a full one.
+            self.version = None;
+        }
+        taken.map(|()| Taken::Changed)
+    }
+
+    /// What is told of the conference itself.
+    fn take_state(&mut self, root: &Element, is_full: bool) {
+        let description = root.child("conference-description");
+        if is_full || description.is_some() {
+            let subject = description.and_then(|description| description.child_text("subject"));
+            self.subject = subject.map(str::to_owned);
+        }
+        let state = root.child("conference-state");
+        if is_full || state.is_some() {
+            let text = |name| state.and_then(|state| state.child_text(name));
+            self.user_count = text("user-count").and_then(|count| count.parse().ok());
+            self.locked = text("locked").map(|locked| locked == "true" || locked == "1");
+        }
     }
 
     fn take_user(&mut self, user: &Element) -> Result<(), InfoError> {
         let Some(entity) = user.attribute("entity") else { return Ok(()) };
         match user.state() {
             "deleted" => {
-                self.users.remove(entity);
-                self.order.retain(|known| known != entity);
+                if self.users.remove(entity).is_some() {
+                    self.order.retain(|known| known != entity);
+                }
             }
             "partial" if self.users.contains_key(entity) => {
                 if let Some(known) = self.users.get_mut(entity) {
-                    merge(known, user);
+                    merge(known, user)?;
                 }
             }
             _ => {
-                if self.users.len() >= MAX_USERS {
+                let is_new = !self.users.contains_key(entity);
+                if is_new && self.users.len() >= MAX_USERS || user.children.len() > MAX_PARTS {
                     return Err(InfoError::TooLarge);
                 }
-                if self.users.insert(entity.to_owned(), user.clone()).is_none() {
+                self.users.insert(entity.to_owned(), user.clone());
+                if is_new {
                     self.order.push(entity.to_owned());
                 }
             }
@@ -255,8 +168,9 @@ impl Known {
     }
 }
 
-/// A partial element: keyed children are merged or deleted, all others replaced.
-fn merge(known: &mut Element, news: &Element) {
+/// A partial element: keyed children are merged or deleted, all others replaced (RFC 4575 §4.6). One without a state is
+/// full: it replaces the one of its key.
+fn merge(known: &mut Element, news: &Element) -> Result<(), InfoError> {
     for child in &news.children {
         let key = child.attribute("entity").or(child.attribute("id"));
         let same = |other: &Element| {
@@ -269,11 +183,13 @@ fn merge(known: &mut Element, news: &Element) {
                 known.children.remove(place);
             }
             (None, "deleted") => {}
-            (Some(place), "partial") => merge(&mut known.children[place], child),
+            (Some(place), "partial") => merge(&mut known.children[place], child)?,
             (Some(place), _) => known.children[place] = child.clone(),
+            (None, _) if known.children.len() >= MAX_PARTS => return Err(InfoError::TooLarge),
             (None, _) => known.children.push(child.clone()),
         }
     }
+    Ok(())
 }
 
 fn seen(entity: &str, user: &Element) -> Seen {
@@ -393,14 +309,96 @@ mod tests {
     }
 
     #[test]
+    fn ci9_what_has_a_key_is_merged_and_everything_else_replaced_as_a_whole() {
+        let mut known = Known::default();
+        let partial = |version: u32, user: &str| {
+            document(
+                &format!("version=\"{version}\" state=\"partial\""),
+                &format!("<users state=\"partial\">{user}</users>"),
+            )
+        };
+        let stream = |id: &str, kind: &str, status: &str| {
+            format!("<media id=\"{id}\"><type>{kind}</type><status>{status}</status></media>")
+        };
+        let first = format!(
+            "<users><user entity=\"a\"><display-text>A</display-text><roles><entry>host</entry></roles>\
+             <endpoint entity=\"1\"><status>connected</status>{}{}</endpoint></user></users>",
+            stream("x", "audio", "recvonly"),
+            stream("y", "message", "sendonly")
+        );
+        known.take(&document("version=\"1\"", &first)).unwrap();
+        let person = |known: &Known| known.people().remove(0);
+        assert_eq!((person(&known).is_muted, person(&known).takes_text), (true, Some(false)));
+        // A stream has no state: what is not repeated of it is gone. The other one stays.
+        let news = "<user entity=\"a\" state=\"partial\"><endpoint entity=\"1\" state=\"partial\">\
+                    <media id=\"y\"><status>sendrecv</status></media></endpoint></user>";
+        known.take(&partial(2, news)).unwrap();
+        assert_eq!((person(&known).is_muted, person(&known).takes_text), (true, None));
+        // Roles have no key: they are replaced. A name stays that is not told of.
+        let news =
+            "<user entity=\"a\" state=\"partial\"><roles><entry>participant</entry></roles></user>";
+        known.take(&partial(3, news)).unwrap();
+        assert_eq!((person(&known).is_host, person(&known).name.as_str()), (false, "A"));
+        // A second device, then the first one goes.
+        let news = "<user entity=\"a\" state=\"partial\"><endpoint entity=\"2\"><status>on-hold</status>\
+                    </endpoint></user>";
+        known.take(&partial(4, news)).unwrap();
+        assert_eq!(person(&known).status, "connected", "the device that is furthest in counts");
+        let news = "<user entity=\"a\" state=\"partial\"><endpoint entity=\"1\" state=\"deleted\"/></user>";
+        known.take(&partial(5, news)).unwrap();
+        assert_eq!((person(&known).status.as_str(), person(&known).is_muted), ("on-hold", false));
+        // An entity is the same only byte for byte.
+        let news = "<user entity=\"A\" state=\"partial\"><display-text>B</display-text></user>";
+        known.take(&partial(6, news)).unwrap();
+        assert_eq!(known.people().len(), 2);
+        // Users that are full wipe everybody out, though the document is partial.
+        let wiped =
+            document("version=\"7\" state=\"partial\"", "<users><user entity=\"c\"/></users>");
+        known.take(&wiped).unwrap();
+        assert_eq!(known.people().len(), 1);
+    }
+
+    #[test]
+    fn what_partial_documents_add_up_to_is_bounded() {
+        let mut known = Known::default();
+        let name = "x".repeat(900_000);
+        let first =
+            format!("<users><user entity=\"0\"><display-text>{name}</display-text></user></users>");
+        known.take(&document("version=\"1\"", &first)).unwrap();
+        let refused = (2..).find(|version| {
+            let news = document(
+                &format!("version=\"{version}\" state=\"partial\""),
+                &format!(
+                    "<users state=\"partial\"><user entity=\"{version}\"><display-text>{name}</display-text>\
+                     </user></users>"
+                ),
+            );
+            known.take(&news) == Err(InfoError::TooLarge)
+        });
+        assert!((10..20).contains(&refused.unwrap()), "{refused:?}");
+        let devices = |from: usize| {
+            let all = (from..from + 60).map(|n| format!("<endpoint entity=\"{n}\"/>"));
+            let all = all.collect::<String>();
+            format!(
+                "<users state=\"partial\"><user entity=\"a\" state=\"partial\">{all}</user></users>"
+            )
+        };
+        let mut known = Known::default();
+        known.take(&document("version=\"1\"", "<users><user entity=\"a\"/></users>")).unwrap();
+        let partial = |version: u32| format!("version=\"{version}\" state=\"partial\"");
+        assert_eq!(known.take(&document(&partial(2), &devices(0))), Ok(Taken::Changed));
+        assert_eq!(known.take(&document(&partial(3), &devices(60))), Err(InfoError::TooLarge));
+        let many = (0..=MAX_USERS).map(|n| format!("<user entity=\"{n}\"/>")).collect::<String>();
+        let many = document("version=\"9\"", &format!("<users>{many}</users>"));
+        assert_eq!(known.take(&many), Err(InfoError::TooLarge));
+    }
+
+    #[test]
     fn hostile_documents_are_refused() {
         let mut known = Known::default();
-        let deep = format!("{}{}", "<a>".repeat(50), "</a>".repeat(50));
-        assert_eq!(known.take(deep.as_bytes()), Err(InfoError::TooLarge));
         let dtd = b"<!DOCTYPE x [<!ENTITY a \"b\">]><conference-info/>";
         assert_eq!(known.take(dtd), Err(InfoError::Malformed));
         assert_eq!(known.take(b"<other/>"), Err(InfoError::NotConferenceInfo));
         assert_eq!(known.take(b"<conference-info>"), Err(InfoError::Malformed));
-        assert_eq!(known.take(&vec![b' '; MAX_BYTES + 1]), Err(InfoError::TooLarge));
     }
 }

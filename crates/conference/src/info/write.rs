@@ -1,92 +1,108 @@
-//! Writes full documents, minified, in the default namespace: some readers know elements by their qualified names.
+//! Writes documents, minified, in the default namespace: some readers know elements by their qualified names.
 
 use std::io::Cursor;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::NAMESPACE;
+use super::state::{Detail, Endpoint, Media, State, User};
 
 type Xml = Writer<Cursor<Vec<u8>>>;
 type Done = std::io::Result<()>;
 
-const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
+/// The highest version: some readers take it for a number with a sign.
+const MAX_VERSION: u32 = i32::MAX as u32;
 
-/// One person as the document says it.
-#[derive(Debug)]
-pub(crate) struct User<'a> {
-    pub(crate) entity: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) is_host: bool,
-    pub(crate) endpoint: String,
-    pub(crate) status: &'static str,
-    pub(crate) joining: &'static str,
-    pub(crate) joined: Option<OffsetDateTime>,
-    pub(crate) gone_how: Option<&'static str>,
-    pub(crate) is_muted: bool,
-    pub(crate) is_held: bool,
-    pub(crate) takes_text: bool,
-}
-
-/// A whole conference.
-#[derive(Debug)]
-pub(crate) struct Document<'a> {
-    pub(crate) entity: &'a str,
-    pub(crate) subject: &'a str,
-    pub(crate) host_name: &'a str,
-    pub(crate) host_uri: &'a str,
-    pub(crate) capacity: usize,
-    pub(crate) is_locked: bool,
-    pub(crate) version: u32,
-    pub(crate) users: Vec<User<'a>>,
-}
-
-impl Document<'_> {
-    /// The bytes of the body.
-    pub(crate) fn to_xml(&self) -> Vec<u8> {
-        let mut xml = Writer::new(Cursor::new(Vec::new()));
-        // Writing into memory cannot fail.
-        let _ = self.write(&mut xml);
-        xml.into_inner().into_inner()
-    }
-
-    fn write(&self, xml: &mut Xml) -> Done {
-        xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-        let version = self.version.to_string();
-        let root = [
-            ("xmlns", NAMESPACE),
-            ("entity", self.entity),
-            ("state", "full"),
-            ("version", &version),
-        ];
-        parent(xml, "conference-info", &root, |xml| {
-            self.description(xml)?;
-            self.host(xml)?;
-            parent(xml, "conference-state", &[], |xml| {
-                let here = self.users.iter().filter(|user| user.status != "disconnected").count();
-                text(xml, "user-count", &here.to_string())?;
-                text(xml, "active", "true")?;
-                text(xml, "locked", if self.is_locked { "true" } else { "false" })
-            })?;
+impl State {
+    /// Everything, for whoever knows nothing or may have missed something.
+    pub(crate) fn full(&self, version: u32) -> Vec<u8> {
+        document(&self.entity, "full", version, |xml| {
+            self.write_description(xml)?;
+            if self.detail == Detail::Whole {
+                self.write_host(xml)?;
+            }
+            self.write_counts(xml)?;
             parent(xml, "users", &[("state", "full")], |xml| {
-                self.users.iter().try_for_each(|user| user.write(xml))
+                self.users.iter().try_for_each(|user| user.write(xml, self.detail))
             })
         })
     }
 
-    fn description(&self, xml: &mut Xml) -> Done {
-        parent(xml, "conference-description", &[], |xml| {
-            text(xml, "display-text", &format!("{}'s conference", self.host_name))?;
-            text(xml, "subject", self.subject)?;
-            parent(xml, "conf-uris", &[], |xml| {
+    /// What has changed since `before`, for whoever was told that, in the same detail; `None` where nothing has.
+    pub(crate) fn partial(&self, before: &Self, version: u32) -> Option<Vec<u8>> {
+        let body = |xml: &mut Xml| {
+            if self.description() != before.description() {
+                self.write_description(xml)?;
+            }
+            if self.host() != before.host() {
+                self.write_host(xml)?;
+            }
+            if self.counts() != before.counts() {
+                self.write_counts(xml)?;
+            }
+            if self.users != before.users {
+                // Without its state the element would be full, and wipe everybody else out.
+                let partial = [("state", "partial")];
+                parent(xml, "users", &partial, |xml| self.write_changes(before, xml))?;
+            }
+            Ok(())
+        };
+        (self != before).then(|| document(&self.entity, "partial", version, body))
+    }
+
+    fn description(&self) -> (&str, &str, usize) {
+        (&self.subject, &self.host_name, self.capacity)
+    }
+
+    fn host(&self) -> (&str, &str) {
+        (&self.host_name, &self.host_uri)
+    }
+
+    fn counts(&self) -> (usize, bool) {
+        (self.user_count(), self.is_locked)
+    }
+
+    fn write_changes(&self, before: &Self, xml: &mut Xml) -> Done {
+        for user in &self.users {
+            match before.user(&user.entity) {
+                Some(old) if old == user => {}
+                Some(old) if old.is_same_person(user) => {
+                    user.write_changes(old, xml, self.detail)?
+                }
+                Some(_) | None => user.write(xml, self.detail)?,
+            }
+        }
+        let gone = before.users.iter().filter(|old| self.user(&old.entity).is_none());
+        for old in gone {
+            empty(xml, "user", &[("entity", &old.entity), ("state", "deleted")])?;
+        }
+        Ok(())
+    }
+
+    fn write_description(&self, xml: &mut Xml) -> Done {
+        let uri = |xml: &mut Xml, name, shown: Option<&str>, purpose| {
+            parent(xml, name, &[], |xml| {
                 parent(xml, "entry", &[], |xml| {
-                    text(xml, "uri", self.entity)?;
-                    text(xml, "purpose", "participation")
+                    text(xml, "uri", &self.entity)?;
+                    shown.map_or(Ok(()), |shown| text(xml, "display-text", shown))?;
+                    text(xml, "purpose", purpose)
                 })
-            })?;
+            })
+        };
+        parent(xml, "conference-description", &[], |xml| {
+            if self.detail == Detail::Least {
+                return text(xml, "subject", &self.subject);
+            }
+            text(xml, "display-text", &format!("{}'s conference", self.host_name))?;
+            text(xml, "subject", &self.subject)?;
+            uri(xml, "conf-uris", Some("Join"), "participation")?;
+            uri(xml, "service-uris", None, "event")?;
             text(xml, "maximum-user-count", &self.capacity.to_string())?;
             parent(xml, "available-media", &[], |xml| {
-                for (label, kind) in [("audio", "audio"), ("chat", "message")] {
+                for (label, kind) in AVAILABLE {
                     parent(xml, "entry", &[("label", label)], |xml| {
                         text(xml, "display-text", label)?;
                         text(xml, "type", kind)?;
@@ -98,57 +114,137 @@ impl Document<'_> {
         })
     }
 
-    fn host(&self, xml: &mut Xml) -> Done {
+    fn write_host(&self, xml: &mut Xml) -> Done {
         parent(xml, "host-info", &[], |xml| {
-            text(xml, "display-text", self.host_name)?;
+            text(xml, "display-text", &self.host_name)?;
             parent(xml, "uris", &[], |xml| {
-                parent(xml, "entry", &[], |xml| text(xml, "uri", self.host_uri))
+                parent(xml, "entry", &[], |xml| text(xml, "uri", &self.host_uri))
             })
+        })
+    }
+
+    fn write_counts(&self, xml: &mut Xml) -> Done {
+        parent(xml, "conference-state", &[], |xml| {
+            text(xml, "user-count", &self.user_count().to_string())?;
+            text(xml, "active", "true")?;
+            text(xml, "locked", if self.is_locked { "true" } else { "false" })
         })
     }
 }
 
-impl User<'_> {
-    fn write(&self, xml: &mut Xml) -> Done {
-        parent(xml, "user", &[("entity", self.entity), ("state", "full")], |xml| {
-            text(xml, "display-text", self.name)?;
-            let role = if self.is_host { "host" } else { "participant" };
-            parent(xml, "roles", &[], |xml| text(xml, "entry", role))?;
-            parent(xml, "endpoint", &[("entity", &self.endpoint), ("state", "full")], |xml| {
-                text(xml, "status", self.status)?;
+impl User {
+    fn write(&self, xml: &mut Xml, detail: Detail) -> Done {
+        parent(xml, "user", keyed(&[("entity", &self.entity), ("state", "full")], detail), |xml| {
+            text(xml, "display-text", &self.name)?;
+            if self.is_host || detail == Detail::Whole {
+                let role = if self.is_host { "host" } else { "participant" };
+                parent(xml, "roles", &[], |xml| text(xml, "entry", role))?;
+            }
+            if let Some(focus) = &self.cascaded_focus {
+                text(xml, "cascaded-focus", focus)?;
+            }
+            self.endpoints.iter().try_for_each(|endpoint| endpoint.write(xml, detail))
+        })
+    }
+
+    fn write_changes(&self, before: &Self, xml: &mut Xml, detail: Detail) -> Done {
+        parent(xml, "user", &[("entity", &self.entity), ("state", "partial")], |xml| {
+            for endpoint in &self.endpoints {
+                match before.endpoint(&endpoint.entity) {
+                    Some(old) if old == endpoint => {}
+                    Some(old) if old.differs_little(endpoint) => {
+                        endpoint.write_changes(old, xml)?;
+                    }
+                    Some(_) | None => endpoint.write(xml, detail)?,
+                }
+            }
+            let gone = before.endpoints.iter().filter(|old| self.endpoint(&old.entity).is_none());
+            for old in gone {
+                empty(xml, "endpoint", &[("entity", &old.entity), ("state", "deleted")])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Endpoint {
+    fn write(&self, xml: &mut Xml, detail: Detail) -> Done {
+        let key = [("entity", self.entity.as_str()), ("state", "full")];
+        parent(xml, "endpoint", keyed(&key, detail), |xml| {
+            if let Some(by) = &self.referred_by {
+                parent(xml, "referred", &[], |xml| text(xml, "by", by))?;
+            }
+            text(xml, "status", self.status)?;
+            if detail == Detail::Whole {
                 text(xml, "joining-method", self.joining)?;
-                if let Some(when) = self.joined.and_then(|when| when.replace_nanosecond(0).ok()) {
-                    let when =
-                        when.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default();
-                    parent(xml, "joining-info", &[], |xml| text(xml, "when", &when))?;
-                }
-                if let Some(how) = self.gone_how {
-                    text(xml, "disconnection-method", how)?;
-                }
-                let audio = match (self.status, self.is_held, self.is_muted) {
-                    ("connected", false, false) => "sendrecv",
-                    ("connected", false, true) => "recvonly",
-                    _ => "inactive",
-                };
-                media(xml, "1", "audio", "audio", audio)?;
-                let chat = match (self.status, self.takes_text) {
-                    ("connected" | "on-hold", true) => "sendrecv",
-                    ("connected" | "on-hold", false) => "sendonly",
-                    _ => "inactive",
-                };
-                media(xml, "chat", "message", "chat", chat)
-            })
+            }
+            if let Some(joined) = self.joined {
+                parent(xml, "joining-info", &[], |xml| {
+                    when(xml, joined)?;
+                    self.joined_by.as_ref().map_or(Ok(()), |by| text(xml, "by", by))
+                })?;
+            }
+            if let Some(how) = self.gone_how {
+                text(xml, "disconnection-method", how)?;
+            }
+            if let Some(gone) = self.gone {
+                parent(xml, "disconnection-info", &[], |xml| when(xml, gone))?;
+            }
+            self.media.iter().try_for_each(|media| media.write(xml))
+        })
+    }
+
+    fn write_changes(&self, before: &Self, xml: &mut Xml) -> Done {
+        parent(xml, "endpoint", &[("entity", &self.entity), ("state", "partial")], |xml| {
+            if self.status != before.status {
+                text(xml, "status", self.status)?;
+            }
+            // A stream has no state of its own: it is told whole, or not at all.
+            let mut changed = self.media.iter().filter(|media| !before.media.contains(media));
+            changed.try_for_each(|media| media.write(xml))
         })
     }
 }
 
-/// Type and status are always there: one known reader takes them for granted.
-fn media(xml: &mut Xml, id: &str, kind: &str, label: &str, status: &str) -> Done {
-    parent(xml, "media", &[("id", id)], |xml| {
-        text(xml, "type", kind)?;
-        text(xml, "label", label)?;
-        text(xml, "status", status)
-    })
+impl Media {
+    /// Type and status are always there: one known reader takes them for granted.
+    fn write(&self, xml: &mut Xml) -> Done {
+        parent(xml, "media", &[("id", self.id)], |xml| {
+            text(xml, "type", self.kind)?;
+            self.label.map_or(Ok(()), |label| text(xml, "label", label))?;
+            if let Some(source) = self.source {
+                text(xml, "src-id", &source.to_string())?;
+            }
+            text(xml, "status", self.status)
+        })
+    }
+}
+
+/// What is full need not say so (RFC 4575 §4.4), though some read it more easily.
+fn keyed<'a>(attributes: &'a [(&'a str, &'a str)], detail: Detail) -> &'a [(&'a str, &'a str)] {
+    match detail {
+        Detail::Least => &attributes[..1],
+        Detail::Whole => attributes,
+    }
+}
+
+/// What a conference has, by label: sound and texts.
+const AVAILABLE: [(&str, &str); 2] = [("audio", "audio"), ("chat", "message")];
+
+fn document(
+    entity: &str,
+    state: &str,
+    version: u32,
+    inner: impl FnOnce(&mut Xml) -> Done,
+) -> Vec<u8> {
+    let mut xml = Writer::new(Cursor::new(Vec::new()));
+    let version = version.min(MAX_VERSION).to_string();
+    let root = [("xmlns", NAMESPACE), ("entity", entity), ("state", state), ("version", &version)];
+    // Writing into memory cannot fail.
+    let _ = xml
+        .write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))
+        .and_then(|()| parent(&mut xml, "conference-info", &root, inner));
+    xml.into_inner().into_inner()
 }
 
 fn parent(
@@ -164,9 +260,19 @@ fn parent(
     Ok(())
 }
 
+fn empty(xml: &mut Xml, name: &str, attributes: &[(&str, &str)]) -> Done {
+    parent(xml, name, attributes, |_| Ok(()))
+}
+
 fn text(xml: &mut Xml, name: &str, value: &str) -> Done {
     xml.create_element(name).write_text_content(BytesText::new(&legal(value)))?;
     Ok(())
+}
+
+/// In UTC (RFC 4575 §5.7.2), to the second.
+fn when(xml: &mut Xml, when: OffsetDateTime) -> Done {
+    let whole = when.replace_nanosecond(0).unwrap_or(when).to_offset(UtcOffset::UTC);
+    text(xml, "when", &whole.format(&Rfc3339).unwrap_or_default())
 }
 
 /// Without the characters that XML 1.0 cannot hold (§2.2): one would make the whole document unreadable.
@@ -180,43 +286,4 @@ fn legal(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::info::read::Known;
-
-    #[test]
-    fn what_xml_cannot_hold_is_left_out_everywhere() {
-        let bad = "a\u{0}\u{1b}\u{7f}\u{fffe}\u{ffff}<&\"\u{e9}";
-        let entity = format!("sip:u{bad}@h");
-        let document = Document {
-            entity: &format!("sip:conf{bad}@h"),
-            subject: bad,
-            host_name: bad,
-            host_uri: bad,
-            capacity: 3,
-            is_locked: false,
-            version: 1,
-            users: vec![User {
-                entity: &entity,
-                name: bad,
-                is_host: false,
-                endpoint: bad.to_owned(),
-                status: "connected",
-                joining: "dialed-in",
-                joined: None,
-                gone_how: None,
-                is_muted: false,
-                is_held: false,
-                takes_text: true,
-            }],
-        };
-        let xml = String::from_utf8(document.to_xml()).unwrap();
-        assert!(!xml.contains(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')));
-        let mut known = Known::default();
-        known.take(xml.as_bytes()).unwrap();
-        assert_eq!(known.subject.as_deref(), Some("a<&\"\u{e9}"));
-        let people = known.people();
-        assert_eq!(people[0].entity, "sip:ua<&\"\u{e9}@h");
-        assert_eq!(people[0].name, "a<&\"\u{e9}");
-    }
-}
+mod tests;

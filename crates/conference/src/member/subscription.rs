@@ -13,6 +13,9 @@ const EXPIRES: Duration = Duration::from_secs(3600);
 /// A focus that ends every subscription at once must not keep us busy.
 const PAUSE: Duration = Duration::from_secs(32);
 
+/// A focus whose documents never fit together is asked for everything no more often than this.
+const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
 /// What is known of the attempts to subscribe.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
@@ -24,11 +27,15 @@ pub(super) struct Renewal {
     last: Option<Instant>,
     /// When to do it next.
     at: Option<Instant>,
+    /// When everything was asked for last because a document was missing.
+    refreshed: Option<Instant>,
+    /// When to ask for everything.
+    refresh_at: Option<Instant>,
 }
 
 impl Renewal {
     pub(super) fn at(&self) -> Option<Instant> {
-        self.at
+        self.at.into_iter().chain(self.refresh_at).min()
     }
 }
 
@@ -37,7 +44,7 @@ impl Member {
         let Some(target) = self.focus.clone() else { return };
         self.renewal.in_dialog = in_dialog;
         self.renewal.told = false;
-        self.renewal.at = None;
+        (self.renewal.at, self.renewal.refresh_at) = (None, None);
         // Its documents count from the beginning.
         self.known.renew();
         let call = self.settings.call;
@@ -82,7 +89,18 @@ impl Member {
         }
     }
 
-    pub(super) fn notified(&mut self, subscription: SubscriptionKey, request: &Request) {
+    /// Asks for the whole roster where that is due (RFC 4575 §4.6).
+    pub(super) fn refresh(&mut self, now: Now) {
+        if self.renewal.refresh_at.is_some_and(|at| at <= now.monotonic) {
+            self.renewal.refresh_at = None;
+            self.renewal.refreshed = Some(now.monotonic);
+            if let Some(subscription) = self.subscription {
+                self.sip(SipAct::Resubscribe { subscription, expires: EXPIRES });
+            }
+        }
+    }
+
+    pub(super) fn notified(&mut self, subscription: SubscriptionKey, request: &Request, now: Now) {
         if self.subscription.is_none() {
             self.subscription = Some(subscription);
         }
@@ -94,8 +112,17 @@ impl Member {
             return;
         }
         match self.known.take(&request.body) {
-            Ok(Taken::Changed) => self.show_roster(),
-            Ok(Taken::Gap) => self.sip(SipAct::Resubscribe { subscription, expires: EXPIRES }),
+            Ok(Taken::Changed) => {
+                self.renewal.refresh_at = None;
+                self.show_roster();
+            }
+            // What was known is shown until then.
+            Ok(Taken::Gap) => {
+                let last = self.renewal.refreshed;
+                let earliest = last.map_or(now.monotonic, |last| last + REFRESH_PAUSE);
+                self.renewal.refresh_at = Some(earliest.max(now.monotonic));
+                self.refresh(now);
+            }
             Ok(Taken::Deleted) => {
                 self.sip(SipAct::Resubscribe { subscription, expires: Duration::ZERO })
             }

@@ -59,8 +59,10 @@ impl Actor {
                     self.replied(&name, &outcome);
                 }
             }
-            SipEvent::Notified { .. } | SipEvent::Progress { .. } | SipEvent::Redirected { .. } => {
-            }
+            SipEvent::Notified { .. }
+            | SipEvent::NotifyFailed { .. }
+            | SipEvent::Progress { .. }
+            | SipEvent::Redirected { .. } => {}
             SipEvent::Digits { call, press } => {
                 self.pressed(call, press.digit(), DigitWay::Info);
             }

@@ -1,7 +1,7 @@
 //! Subscriptions that share a call's dialog, and the subscriber's rules (RFC 6665 §4.1, RFC 4575).
 
 use sip_core::{
-    Again, Confirmed, Content, Event, Subscribe, SubscriptionEnd, SubscriptionKey, Uri,
+    Again, Confirmed, Content, Event, Subscribe, SubscriptionEnd, SubscriptionKey, Transport, Uri,
 };
 
 use crate::script::{CONTACT, Peer, Script, Sent, answer, seconds};
@@ -463,4 +463,37 @@ fn a_subscribe_that_went_to_where_the_peer_was_goes_anew_to_where_it_is() {
     script.wait(seconds(40));
     assert!(!script.events.iter().any(is_end));
     texts_still_go(&mut script, &call);
+}
+
+#[test]
+fn ci19_documents_of_a_subscription_by_tls_go_by_tls_or_not_at_all() {
+    for (contact, again) in
+        [("sip:peer@192.0.2.8", false), ("sip:peer@192.0.2.8;transport=tls", true)]
+    {
+        let mut script = Script::new();
+        script.open_by(Transport::Tls, 1, "192.0.2.8:40000");
+        let more = format!("Event: conference\r\nExpires: 600\r\nContact: <{contact}>\r\n");
+        let ask = script.asks("SUBSCRIBE", &more, "");
+        script.stream(1, &ask.replace("SIP/2.0/UDP", "SIP/2.0/TLS")).unwrap();
+        let Event::SubscribeReceived { subscribe, .. } = script.event() else { panic!() };
+        let now = script.now;
+        let key = script.agent.accept_subscribe(subscribe, seconds(600), Script::contact(), now);
+        script.expect("SIP/2.0 200");
+        let tell = |script: &mut Script| {
+            let document = Content::conference_info("<secret/>");
+            script.agent.notify(key, Some(document), None, script.now);
+        };
+        tell(&mut script);
+        let notify = script.expect("NOTIFY");
+        assert_eq!(notify.flow.transport, Transport::Tls, "{contact}");
+        script.stream(1, &answer(&notify.request(), 200, "", "", "")).unwrap();
+        script.close(1, false);
+        tell(&mut script);
+        assert_eq!(script.count("NOTIFY"), 0, "{contact}: nothing goes in the clear");
+        let connect = script.connects.pop();
+        assert_eq!(connect.map(|connect| connect.transport), again.then_some(Transport::Tls));
+        if !again {
+            assert!(is_end(&script.event()), "the subscriber asks anew, if he likes");
+        }
+    }
 }

@@ -179,6 +179,7 @@ impl Model {
                 asked.told = *is_last;
             }
             Event::Notified { subscription, .. } => self.standing(*subscription, true, event),
+            Event::NotifyFailed { subscription } => self.standing(*subscription, false, event),
             Event::SubscriptionEnded { subscription, end } => {
                 let ours = self.subscriptions.get_mut(subscription).expect("of what was begun");
                 assert!(!ours.over, "ended twice: {event:?}");

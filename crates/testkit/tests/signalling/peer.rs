@@ -526,6 +526,7 @@ impl Peer {
             | Event::Digits { .. }
             | Event::Located { .. }
             | Event::Notified { .. }
+            | Event::NotifyFailed { .. }
             | Event::Progress { .. }
             | Event::Reanswered { .. }
             | Event::Redirected { .. }

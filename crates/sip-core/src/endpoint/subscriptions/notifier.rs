@@ -13,7 +13,7 @@ use crate::endpoint::{Contact, Due, Endpoint, Owner, answer_contact, capabilitie
 use crate::transaction::Timer;
 use crate::{
     CallKey, Content, Event, Failure, Method, PendingSubscribe, StatusCode, SubscriptionEnd,
-    SubscriptionKey,
+    SubscriptionKey, Transport,
 };
 
 /// Shorter subscriptions cost more than they tell: 423 (RFC 6665 §4.2.1.1).
@@ -197,6 +197,10 @@ impl Endpoint {
     }
 
     fn send_next_notify(&mut self, key: SubscriptionKey, now: Instant) {
+        if self.would_be_overheard(key) {
+            self.end_subscription(key, SubscriptionEnd::Failed { status: None });
+            return;
+        }
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
         let event = known.event();
         let Role::Notifier(notifier) = &mut known.role else { return };
@@ -237,6 +241,19 @@ impl Endpoint {
         }
     }
 
+    /// Whether the subscription came by TLS and its documents could only go by something less (RFC 4575 §8.1).
+    fn would_be_overheard(&self, key: SubscriptionKey) -> bool {
+        let dialog = match self.subscriptions.get(&key).map(|known| &known.place) {
+            Some(Place::Own(dialog)) => Some(dialog.as_ref()),
+            Some(Place::Shared(call)) => self.calls.get(call).and_then(|call| call.dialog.as_ref()),
+            Some(Place::Asked { .. }) | None => None,
+        };
+        dialog.is_some_and(|dialog| {
+            let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
+            dialog.flow.transport == Transport::Tls && hop.transport != Transport::Tls
+        })
+    }
+
     pub(in crate::endpoint) fn notify_finished(
         &mut self,
         key: SubscriptionKey,
@@ -250,6 +267,10 @@ impl Endpoint {
         };
         let over = scope(&Method::Notify, &finish) != Scope::Transaction;
         let Some(known) = self.subscriptions.get_mut(&key) else { return };
+        let is_missed = known.package == Package::Conference
+            && !over
+            && !known.ending
+            && !status.is_some_and(StatusCode::is_success);
         let Role::Notifier(notifier) = &mut known.role else { return };
         notifier.in_flight = false;
         if over && !known.ending {
@@ -263,6 +284,9 @@ impl Endpoint {
             };
             self.end_subscription(key, end);
         } else {
+            if is_missed {
+                self.emit(Event::NotifyFailed { subscription: key });
+            }
             self.send_next_notify(key, now);
         }
     }
