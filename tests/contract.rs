@@ -72,7 +72,10 @@ fn events_and_commands_are_those_of_the_contract() {
     in_and_out_of_the_lobby(&mut alice, &conference);
     alice.command(&json!({"command": "invitation"}));
     alice.expect("invitation", SOON, |_| true);
-    for command in commands.keys().filter(|name| !matches!(name.as_str(), "end" | "invitation")) {
+    bob.command(&json!({"command": "typing"}));
+    alice.expect("typing", SOON, |event| event["name"] == "Bob" && event["on"] == true);
+    let without_fields = ["end", "invitation", "keep", "typing"];
+    for command in commands.keys().filter(|name| !without_fields.contains(&name.as_str())) {
         alice.command(&json!({"command": command, "ref": format!("bare {command}")}));
         let answer = alice.expect("notice", SOON, |event| {
             let text = event["text"].as_str().unwrap();
@@ -90,7 +93,7 @@ fn events_and_commands_are_those_of_the_contract() {
     bob.expect("ended", SOON, |_| true);
 
     let carol = registered(&["registering", "registered"]);
-    let emitted = alice.events().into_iter().chain(bob.events()).chain(carol);
+    let emitted = alice.events().into_iter().chain(bob.events()).chain(carol).chain(interrupted());
     let emitted: Vec<Value> = emitted.collect();
     let names: BTreeSet<&str> = emitted.iter().map(|one| one["event"].as_str().unwrap()).collect();
     let documented: BTreeSet<&str> = events.keys().map(String::as_str).collect();
@@ -112,6 +115,21 @@ fn in_and_out_of_the_lobby(host: &mut Cli, conference: &str) {
     host.command(&json!({"command": "refuse", "id": waits["id"]}));
     host.expect("lobby", SOON, |event| event["state"] == "refused");
     assert_eq!(dave.wait(SOON).expect("Dave ends").code(), Some(1));
+}
+
+/// What a host prints who was killed before.
+fn interrupted() -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["host", "--data-folder", folder.path().to_str().unwrap()];
+    let mut dora = start("Dora", &arguments);
+    dora.ready();
+    dora.signal("KILL");
+    dora.wait(SOON);
+    let mut dora = start("Dora", &arguments);
+    dora.expect("interrupted", SOON, |event| event["lines"] == 0);
+    dora.ready();
+    assert!(dora.end().expect("Dora ends").success());
+    dora.events()
 }
 
 /// A registrar that takes everybody; what somebody with an account there prints of it until he ends.
