@@ -130,7 +130,7 @@ pub enum SipAct {
         token: Token,
         /// Which call.
         call: CallKey,
-        /// Display name of From for this request; URI and tag stay the dialog's.
+        /// Display name of From for this request, empty: none; URI and tag stay the dialog's.
         from_display: Option<String>,
         /// Type and body.
         content: Content,

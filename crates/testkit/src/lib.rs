@@ -28,4 +28,5 @@ pub use ladder::{Fate, Step};
 pub use net::{Actor, Bursts, Jitter, Link, NatId, NatKind, Net, Node, Place, Told};
 pub use phone::{News, Phone, Script, Text, TextAnswer};
 pub use room::{HOST, Room};
+pub use shell::Shell;
 pub use stranger::Stranger;

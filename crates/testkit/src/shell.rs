@@ -23,6 +23,8 @@ pub struct Shell {
     pub address: SocketAddr,
     /// What time it is.
     pub now: Now,
+    /// Where addresses are that the name system need not be asked for.
+    pub known: BTreeMap<String, SocketAddr>,
     /// Why calls ended, in order.
     pub ended: Vec<(CallKey, EndReason)>,
     incoming: BTreeMap<CallKey, (Incoming, Bytes)>,
@@ -52,6 +54,7 @@ impl Shell {
             endpoint: Endpoint::new(config, generator),
             address,
             now,
+            known: BTreeMap::new(),
             ended: Vec::new(),
             incoming: BTreeMap::new(),
             early: BTreeMap::new(),
@@ -84,7 +87,8 @@ impl Shell {
             Some(_) | None => Transport::Udp,
         };
         let port = uri.port.unwrap_or(transport.default_port());
-        let remote = SocketAddr::new(uri.host.ip()?, port);
+        let known = self.known.get(&uri.bare().to_string()).copied();
+        let remote = known.or_else(|| Some(SocketAddr::new(uri.host.ip()?, port)))?;
         Some(Flow { transport, local: self.address, remote, connection: None })
     }
 

@@ -133,9 +133,7 @@ impl Focus {
             self.tell(Event::Participant(shown));
         }
         self.roster_changed(now);
-        let host = self.people.get(&HOST).map(|host| host.shown.name.clone()).unwrap_or_default();
-        let display = format!("{host} ({})", self.settings.subject);
-        let from = NameAddr::new(Some(&display), self.settings.conference.clone());
+        let from = self.caller();
         let contact_user = self.conference_user();
         self.sip(SipAct::Dial {
             participant,
@@ -151,6 +149,22 @@ impl Focus {
 
     pub(super) fn conference_user(&self) -> String {
         self.settings.conference.user_unescaped().unwrap_or_default()
+    }
+
+    /// Who calls: the conference, so that what is written to the caller is written to all; where a provider stands between,
+    /// the account that it lets call (sip-chat §0.13).
+    fn caller(&self) -> NameAddr {
+        let host = self.name_of(HOST);
+        let conference = &self.settings.conference;
+        match &self.settings.registered_at {
+            Some(account) if !account.same_address(conference) => {
+                NameAddr::new(Some(&host), account.clone())
+            }
+            Some(_) | None => {
+                let display = format!("{host} ({})", self.settings.subject);
+                NameAddr::new(Some(&display), conference.clone())
+            }
+        }
     }
 
     pub(super) fn dialling(&mut self, participant: ParticipantId, call: CallKey) {

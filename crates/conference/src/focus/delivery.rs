@@ -407,10 +407,13 @@ impl Focus {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.tokens.insert(token, call);
-        let author = queued.written.author.clone();
-        let author = author.filter(|_| queued.kind == Kind::Text);
-        let subject = self.settings.subject.clone();
-        let display = author.as_ref().map(|name| format!("{name} ({subject})"));
+        let subject = &self.settings.subject;
+        let display = match (&queued.kind, &queued.written.author) {
+            (Kind::Text, Some(name)) => Some(format!("{name} ({subject})")),
+            (Kind::Text, None) => None,
+            // These are nobody's words.
+            (Kind::History | Kind::Reports(_), _) => Some(String::new()),
+        };
         let conference = self.settings.conference.clone();
         let Some(content) = self.content_of(call, &queued) else { return };
         let Some(leg) = self.legs.get_mut(&call) else { return };

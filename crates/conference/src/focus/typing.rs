@@ -115,7 +115,8 @@ impl Focus {
                 Mark::Idle => leg.marks.remove(&author),
             };
             leg.in_flight = Some(InFlight::Mark);
-            self.sip(SipAct::Message { token, call, from_display: None, content: content.clone() });
+            let from_display = Some(String::new());
+            self.sip(SipAct::Message { token, call, from_display, content: content.clone() });
         }
     }
 }

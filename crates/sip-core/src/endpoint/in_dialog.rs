@@ -50,7 +50,8 @@ impl Queued {
 }
 
 impl Endpoint {
-    /// Sends a text in the call. `from_display` is the display name for this one request (sip-chat: relayed authors).
+    /// Sends a text in the call. `from_display` is the display name for this one request (sip-chat: relayed authors),
+    /// an empty one is none.
     pub fn message(
         &mut self,
         call: &Confirmed,
@@ -155,7 +156,7 @@ impl Endpoint {
         let mut request = dialog.request(queued.method.clone(), None);
         if let Some(display) = &queued.from_display {
             let mut from = dialog.local.clone();
-            from.display = Some(display.into());
+            from.display = (!display.is_empty()).then(|| display.into());
             request.headers.set("From", from.to_string());
         }
         let hop = dialog.next_hop(|id| self.connections.contains_key(&id));
