@@ -207,10 +207,21 @@ pub enum Message {
     TargetPressed,
     /// To the newest line.
     ToEndPressed,
+    /// Keep or Export, after the end.
+    TranscriptPressed(Transcript),
     /// A refused text is to be copied.
     UnsentCopied(usize),
     /// What somebody else wants is done, or not.
     WishDecided(ReferId, bool),
+}
+
+/// What is done with the texts of a conference that ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transcript {
+    /// They are written into a file.
+    Export,
+    /// They stay.
+    Keep,
 }
 
 /// What should happen.
@@ -230,6 +241,8 @@ pub enum Action {
     Send(Vec<Command>),
     /// Scroll the chat to its end.
     ToEnd,
+    /// Something with what was kept of it.
+    Transcript(Transcript),
     /// Write: the keyboard goes to the composer.
     Write,
 }
@@ -573,6 +586,7 @@ impl State {
                 return Action::ToEnd;
             }
             Message::WishDecided(refer, accepted) => return self.decide_wish(refer, accepted),
+            Message::TranscriptPressed(wish) => return Action::Transcript(wish),
             Message::UnsentCopied(place) => {
                 if let Some(Entry::Unsent { source, .. }) = self.entries.get(place) {
                     return self.copy_text(source.text().to_owned(), source.hidden());

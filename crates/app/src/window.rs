@@ -4,6 +4,7 @@
 mod events;
 mod intents;
 mod tasks;
+mod transcripts;
 mod view;
 
 use std::net::SocketAddr;
@@ -85,6 +86,7 @@ pub struct Window {
     size: Size,
     focused: bool,
     home: home::State,
+    data_folder: Option<PathBuf>,
     sessions: Sessions,
     incoming: incoming::Queue,
     question: Option<Question>,
@@ -129,6 +131,8 @@ pub enum Message {
     Key(Shortcut),
     /// Mute, beside the running call on the home screen.
     MutePressed,
+    /// What came of something, in words; empty: nothing.
+    Told(String),
     /// The text of a link's program.
     Opened(Result<(), String>),
     /// The clipboard, after something was pasted into the call bar.
@@ -194,7 +198,7 @@ impl Window {
             audio: options.audio,
             record: None,
             chat_rate: ChatRate::default(),
-            data_folder: options.data_folder,
+            data_folder: options.data_folder.clone(),
             retention: engine::Retention::default(),
             unattended: false,
         };
@@ -213,6 +217,7 @@ impl Window {
             size: Size::new(1080.0, 700.0),
             focused: true,
             home: home::State::with_input(&options.address.unwrap_or_default()),
+            data_folder: options.data_folder,
             sessions: Sessions::default(),
             incoming: incoming::Queue::default(),
             question: None,
@@ -306,6 +311,8 @@ impl Window {
             Message::Incoming(message) => return self.on_incoming(message),
             Message::Key(shortcut) => return self.key(shortcut),
             Message::MutePressed => self.mute(),
+            Message::Told(words) if words.is_empty() => {}
+            Message::Told(words) => self.tell(words),
             Message::Opened(Ok(())) => {}
             Message::Opened(Err(error)) => {
                 self.tell(format!("The link could not be opened: {error}"))
@@ -430,6 +437,20 @@ impl Window {
             ConferenceAction::Say(command) => {
                 self.send(command);
                 to_end()
+            }
+            ConferenceAction::Transcript(wish) => {
+                let Some(folder) = self.data_folder.clone() else { return Task::none() };
+                let (conference, subject) =
+                    (session.screen.conference.clone(), session.screen.subject.clone());
+                match wish {
+                    conference::Transcript::Export => Task::perform(
+                        transcripts::write(folder, conference, subject),
+                        Message::Told,
+                    ),
+                    conference::Transcript::Keep => {
+                        Task::perform(transcripts::keep(folder, conference, subject), Message::Told)
+                    }
+                }
             }
             ConferenceAction::ToEnd => to_end(),
             ConferenceAction::Write => iced::widget::operation::focus(conference::COMPOSER),

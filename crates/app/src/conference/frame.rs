@@ -4,7 +4,7 @@ use engine::SessionKind;
 use iced::widget::{Row, Space, button, column, container, row, stack};
 use iced::{Alignment, Element, Length, Size};
 
-use super::{Message, NARROW, State, is_coming, is_here};
+use super::{Message, NARROW, State, Transcript, is_coming, is_here};
 use crate::icon::Icon;
 use crate::theme::{Kind, Tokens};
 use crate::ui::{action, big_action, count, icon_action, label, line, middle, mono, upright};
@@ -217,6 +217,13 @@ fn ended_banner<'a>(
 ) -> Element<'a, Message> {
     let content =
         row![Icon::Leave.view(20.0, tokens.muted), label(reason, 14.0, tokens.text)].push(act);
+    let wish = |words, wish| {
+        action(tokens, Kind::Normal, None, words, Some(Message::TranscriptPressed(wish)))
+    };
+    let content = content
+        .push(Space::new().width(Length::Fill))
+        .push(wish("Keep", Transcript::Keep))
+        .push(wish("Export", Transcript::Export));
     let content = content.spacing(12).align_y(Alignment::Center);
     container(content)
         .padding([12, 16])
