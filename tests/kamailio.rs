@@ -164,7 +164,7 @@ fn a_conference_with_its_chat_goes_through_it_by_tcp() {
 }
 
 #[test]
-fn a_conference_with_its_chat_goes_through_it_by_tls() {
+fn fo11_a_conference_with_its_chat_goes_through_it_by_tls() {
     a_conference_goes_through_it("tls");
 }
 
