@@ -8,6 +8,7 @@ mod door;
 mod envelope;
 mod history;
 mod leg;
+mod loops;
 mod moderation;
 mod picture;
 mod pin;
@@ -134,6 +135,8 @@ struct Leg {
     refused_envelope: bool,
     /// Whether it is a focus itself (RFC 4579 §5.2).
     is_focus: bool,
+    /// What went to it and came from it, where it is.
+    passed: loops::Passed,
     way: Way,
     tried_other_way: bool,
     unsupported: bool,

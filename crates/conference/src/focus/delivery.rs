@@ -3,6 +3,7 @@
 
 use sip_core::{CallKey, NameAddr, Outcome};
 
+use super::loops::Pass;
 use super::{Focus, Leg};
 use time::OffsetDateTime;
 
@@ -197,6 +198,17 @@ impl Focus {
     ) {
         let entity = self.legs.get(&call).map(|leg| leg.person).map(|id| self.entity_of_person(id));
         let Some(entity) = entity else { return };
+        match self.may_pass(call, line.map(|_| written.text.as_str()), now) {
+            Pass::Goes => {}
+            Pass::Known => return,
+            Pass::Paused => {
+                if let Some(line) = line {
+                    let reason = "Texts go round between the conferences".to_owned();
+                    self.delivery(line, &entity, DeliveryState::Failed, None, reason);
+                }
+                return;
+            }
+        }
         let Some(leg) = self.legs.get_mut(&call) else { return };
         if leg.unsupported {
             let name = self

@@ -45,6 +45,7 @@ impl Leg {
             reads: Reads::default(),
             refused_envelope: false,
             is_focus: false,
+            passed: Default::default(),
             way: Way::InDialog,
             tried_other_way: false,
             unsupported: false,
@@ -121,7 +122,11 @@ impl Leg {
         let contact = headers.contacts().ok().and_then(|contacts| contacts.first().cloned());
         self.is_focus |= contact.as_ref().is_some_and(|contact| contact.params.has("isfocus"));
         if let Some(reads) = Reads::of(headers) {
-            self.reads = Reads { envelopes: reads.envelopes && !self.refused_envelope, ..reads };
+            self.reads = Reads {
+                // Between conferences texts are plain: an envelope would name authors that the other has not.
+                envelopes: reads.envelopes && !self.refused_envelope && !self.is_focus,
+                ..reads
+            };
         }
         if let Some(uri) = contact.and_then(|contact| contact.uri.as_sip().cloned()) {
             self.contact = Some(uri);

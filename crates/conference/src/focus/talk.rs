@@ -255,6 +255,10 @@ impl Focus {
             Joined::More => return self.answer(message, StatusCode::OK, Vec::new()),
             Joined::Broken => return self.answer(message, StatusCode::FORBIDDEN, Vec::new()),
         };
+        if self.goes_round(call, &text) {
+            // Never 482: in a call that would end it.
+            return self.answer(message, StatusCode::ACCEPTED, Vec::new());
+        }
         if !self.may_write(message, person, text.len()) {
             // The last part may come again.
             if let (Some(leg), Some(before)) = (self.legs.get_mut(&call), before) {
