@@ -1,6 +1,7 @@
 //! A conference host: a [`Focus`] on an Endpoint, driven as the engine drives it.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use conference::{
     ChatRate, Command, Delivery, Effect, Event, Focus, FocusSettings, Line, MixerAct, Now,
@@ -16,6 +17,8 @@ pub struct Host {
     shell: Shell,
     focus: Focus,
     events: Vec<Event>,
+    /// When each was told.
+    times: Vec<Instant>,
     mixer: Vec<MixerAct>,
     personal: Vec<String>,
 }
@@ -65,8 +68,14 @@ impl Host {
             capacity,
         };
         let focus = Focus::new(settings, generator, now);
-        let mut host =
-            Self { shell, focus, events: Vec::new(), mixer: Vec::new(), personal: Vec::new() };
+        let mut host = Self {
+            shell,
+            focus,
+            events: Vec::new(),
+            times: Vec::new(),
+            mixer: Vec::new(),
+            personal: Vec::new(),
+        };
         host.carry_out();
         host
     }
@@ -110,6 +119,11 @@ impl Host {
     /// Everything that the focus told its user.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// The same, each with the time when it was told.
+    pub fn timed_events(&self) -> impl Iterator<Item = (Instant, &Event)> {
+        self.times.iter().copied().zip(&self.events)
     }
 
     /// Every line shown here.
@@ -184,7 +198,10 @@ impl Host {
     fn carry_out(&mut self) {
         while let Some(effect) = self.focus.poll_effect() {
             match effect {
-                Effect::Event(event) => self.events.push(event),
+                Effect::Event(event) => {
+                    self.times.push(self.shell.now.monotonic);
+                    self.events.push(event);
+                }
                 Effect::Mixer(act) => self.mixer.push(act),
                 Effect::Sip(act) => {
                     for report in self.shell.execute(act) {

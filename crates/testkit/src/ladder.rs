@@ -50,7 +50,8 @@ impl Fate {
         }
     }
 
-    fn arrives(self) -> bool {
+    /// Whether it reached whom it was sent to.
+    pub fn arrives(self) -> bool {
         matches!(self, Self::Delayed | Self::Delivered | Self::Duplicated)
     }
 }

@@ -79,6 +79,8 @@ pub struct Text {
     pub text: String,
     /// Its Call-ID and CSeq: the same for the same request only.
     pub request: (String, u32),
+    /// Whether the phone took it with a 2xx, and showed it.
+    pub taken: bool,
 }
 
 /// The phone.
@@ -346,6 +348,11 @@ impl Phone {
 
     fn note(&self, call: Option<CallKey>, request: &Request) -> Text {
         let headers = &request.headers;
+        let taken = match self.script.texts {
+            TextAnswer::Status(status) => (200..300).contains(&status),
+            TextAnswer::Only(kind) => headers.get("Content-Type") == Some(kind),
+            TextAnswer::Silence => false,
+        };
         Text {
             at: self.shell.now.monotonic - self.began,
             call,
@@ -356,6 +363,7 @@ impl Phone {
                 headers.call_id().unwrap_or_default().to_owned(),
                 headers.cseq().expect("the Endpoint checked CSeq").number,
             ),
+            taken,
         }
     }
 

@@ -550,8 +550,10 @@ impl Focus {
             self.settle(call, &queued, DeliveryState::Failed, code);
             return;
         }
-        // Silence on a leg that took texts before may hide one that was shown.
-        if code.is_none() && leg.ever_accepted {
+        // Silence on a leg that took texts before may hide one that was shown; and where nothing at all comes back, no
+        // other way leads anywhere, and the text would stand there twice once the phone is back.
+        let is_mute = answer::proves_life(outcome).is_none();
+        if code.is_none() && (leg.ever_accepted || is_mute) {
             self.settle(call, &queued, DeliveryState::Failed, None);
         } else {
             self.try_other_way(call, queued, code, now);
