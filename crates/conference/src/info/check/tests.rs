@@ -1,3 +1,5 @@
+//! What the check of a document lets pass, and what it does not.
+
 use super::*;
 
 fn breaches(users: &str) -> Vec<String> {

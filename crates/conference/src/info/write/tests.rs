@@ -1,3 +1,5 @@
+//! What the writer of a document writes.
+
 use super::*;
 use crate::info::check;
 use crate::info::read::Known;
