@@ -6,6 +6,7 @@ CARGO ?= cargo
 NEEDS := packaging/linux/install-needs.sh
 # The window draws on the processor in tests: no graphics driver is needed, and pictures are the same everywhere.
 PLAIN := --locked --no-default-features
+INTEROP := --test interop --test kamailio --test link --test load --test phones --test window
 export CARGO_TERM_COLOR ?= auto
 
 help: ## List the targets
@@ -29,17 +30,17 @@ test: ## Run all tests but the long ones
 	$(CARGO) build $(PLAIN) -p app -p cli --bins
 	$(CARGO) test $(PLAIN) --workspace
 
-interop: ## Run the tests with real phones and a real window
+interop: ## Run the tests with real phones and a real window; a part: ONLY="--test phones four_by_udp"
 	@$(NEEDS) interop
 	$(CARGO) build $(PLAIN) -p app -p cli --bins
-	$(CARGO) test $(PLAIN) -p stories --test interop --test kamailio --test link --test load --test window -- --nocapture
+	$(CARGO) test $(PLAIN) -p stories $(or $(ONLY),$(INTEROP)) -- --nocapture
 
 lint: ## Check format, lints, documentation, licences and sources
 	@$(NEEDS) lint
 	@packaging/linux/install-linters.sh
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PLAIN) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(PLAIN) -p stories --test interop --test kamailio --test link --test load --test window -- -D warnings
+	$(CARGO) clippy $(PLAIN) -p stories $(INTEROP) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PLAIN) --workspace --no-deps
 	@$(MAKE) --no-print-directory deny
 

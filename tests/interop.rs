@@ -8,6 +8,7 @@ mod ends {
     pub mod baresip;
     pub mod cli;
     pub mod documents;
+    pub mod phone;
     pub mod process;
     pub mod recording;
     pub mod sipp;

@@ -4,10 +4,12 @@
 
 #[allow(dead_code, reason = "the other stories use the rest")]
 mod ends {
+    pub mod account;
     pub mod baresip;
     pub mod cli;
     pub mod dns;
     pub mod kamailio;
+    pub mod phone;
     pub mod process;
     pub mod watcher;
 }
@@ -17,6 +19,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ends::account::with_account;
 use ends::baresip::Baresip;
 use ends::cli::Cli;
 use ends::dns::{NameServer, Record};
@@ -76,34 +79,6 @@ fn the_name_server_leads_to_it_by_naptr_srv_and_address() {
     assert_eq!(names.ask(DOMAIN, 1).1[3] & 15, 0);
     assert_eq!(names.ask("elsewhere.test", 35).1[3] & 15, 3);
     assert_eq!(names.asked()[1], (service, 33));
-}
-
-/// Somebody with an account there, whose servers the name system knows.
-fn with_account(
-    kamailio: &Kamailio,
-    names: &NameServer,
-    user: &str,
-    password: &str,
-    what: &[&str],
-) -> Cli {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
-    std::fs::write(&file, format!("{password}\n")).unwrap();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let (account, dns) = (format!("sip:{user}@{DOMAIN}"), names.address.to_string());
-    let (authority, file) = (kamailio.authority(), file.to_str().unwrap().to_owned());
-    let listen = format!("127.0.0.1:{}", free_port([127, 0, 0, 1].into()));
-    // The conference's account is not its host's name.
-    let name = if what[0] == "host" { "Host".to_owned() } else { user.to_owned() };
-    let mut all = what.to_vec();
-    all.extend(["--account", &account, "--password-file", &file, "--dns", &dns]);
-    all.extend(["--tls-ca", authority.to_str().unwrap(), "--listen", &listen]);
-    all.extend(["--name", &name, "--audio", "silence"]);
-    let cli = Cli::start(user, &all);
-    cli.expect("registration", SOON, |event| {
-        event["state"] == "registered" || event["state"] == "failed"
-    });
-    cli
 }
 
 /// A conference whose participants dial its account: everybody reads everybody, and all of it passes the proxy.

@@ -15,7 +15,7 @@ case $kind in
   run) packages="$build $run" ;;
   demo) packages="$build $window espeak-ng baresip-core" ;;
   test) packages="$build $window $sound dbus" ;;
-  interop) packages="$build $window $sound dbus baresip-core sip-tester libxml2-utils kamailio kamailio-tls-modules openssl iproute2 util-linux" ;;
+  interop) packages="$build $window $sound dbus baresip-core linphone-cli twinkle-console sip-tester libxml2-utils kamailio kamailio-tls-modules openssl iproute2 util-linux" ;;
   lint) packages=$build ;;
   *) echo "install-needs.sh: unknown kind of work: $kind" >&2; exit 2 ;;
 esac

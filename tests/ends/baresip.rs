@@ -13,6 +13,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use serde_json::json;
 use testkit::tones;
 
+use super::phone::{Phone, Way};
 use super::process::{Program, free_port, free_ports, within};
 
 /// One running baresip.
@@ -40,6 +41,24 @@ impl Baresip {
         let transport = if conference.ends_with(";transport=tcp") { ";transport=tcp" } else { "" };
         let account = format!("<{uri}{transport}>;regint=0;answermode=auto;audio_codecs={codec}\n");
         Self::launch(folder, user, address, uri, &account, tone_hz, conference)
+    }
+
+    /// Starts one that gets to its peers this way, with PCMU.
+    pub fn start_by(folder: &Path, user: &str, ip: IpAddr, way: Way<'_>, conference: &str) -> Self {
+        let address = SocketAddr::new(ip, free_port(ip));
+        let by = if way.transport == "tcp" { ";transport=tcp" } else { "" };
+        let (uri, rest) = match way.server {
+            Some(server) => (
+                format!("sip:{user}@{}", server.domain),
+                format!(
+                    ";regint=600;auth_user={user};auth_pass={user};outbound=\"sip:{}{by}\"",
+                    server.address
+                ),
+            ),
+            None => (format!("sip:{user}@{address}"), ";regint=0".to_owned()),
+        };
+        let account = format!("<{uri}{by}>{rest};answermode=auto;audio_codecs=pcmu\n");
+        Self::launch(folder, user, address, uri, &account, 440.0, conference)
     }
 
     /// As [`Self::start`], with an account at a server that everything goes through.
@@ -115,8 +134,9 @@ impl Baresip {
     pub fn shown(&self) -> Vec<String> {
         let console = String::from_utf8_lossy(&self.console.lock().unwrap()).into_owned();
         console
-            .split('\r')
-            .filter(|line| line.starts_with("sip:"))
+            // A text may have carriage returns too.
+            .split("\rsip:")
+            .skip(1)
             .filter_map(|line| {
                 // Its log goes to the same console: what follows the closing quote is not the text's.
                 let (_, text) = line.split_once(": \"")?;
@@ -138,6 +158,33 @@ impl Baresip {
         let request = json!({"command": command, "params": parameters, "token": "t"}).to_string();
         let request = format!("{}:{request},", request.len());
         self.control.write_all(request.as_bytes()).expect("baresip reads");
+    }
+}
+
+impl Phone for Baresip {
+    fn user(&self) -> &str {
+        let address = self.uri.trim_start_matches("sip:");
+        address.split_once('@').map_or(address, |(user, _)| user)
+    }
+
+    fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    fn dial(&mut self, uri: &str) {
+        Self::dial(self, uri);
+    }
+
+    fn text(&mut self, text: &str) {
+        Self::text(self, text);
+    }
+
+    fn shown(&self) -> Vec<String> {
+        Self::shown(self)
+    }
+
+    fn hang_up(&mut self) {
+        Self::hang_up(self);
     }
 }
 

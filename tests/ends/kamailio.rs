@@ -284,7 +284,8 @@ request_route {{
         consume_credentials();
     }}
     if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
-    if ($rd != "{DOMAIN}") {{ sl_send_reply("403", "No relaying"); exit; }}
+    # Not 403: upon that linphonec asks its user for another password, and reads nothing else meanwhile.
+    if ($rd != "{DOMAIN}") {{ sl_send_reply("404", "No relaying"); exit; }}
     if ($rU == $null) {{ sl_send_reply("484", "Address Incomplete"); exit; }}
     if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
     if (!t_relay()) sl_reply_error();

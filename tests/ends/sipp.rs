@@ -53,21 +53,7 @@ impl Sipp {
 
     /// The bodies of the MESSAGEs that it received, in order.
     pub fn received(&self) -> Vec<String> {
-        let log = fs::read(&self.messages).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        log.split("-----------------------------------------------")
-            .filter(|entry| entry.contains("message received"))
-            .filter_map(|entry| {
-                let message = &entry[entry.find("MESSAGE sip:")?..];
-                let (head, body) = message.split_once("\r\n\r\n")?;
-                let length = head.lines().find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    let is_length = ["content-length", "l"].contains(&name.to_lowercase().trim());
-                    is_length.then(|| value.trim().parse::<usize>().ok())?
-                })?;
-                Some(body.get(..length)?.to_owned())
-            })
-            .collect()
+        received_in(&self.messages).into_iter().map(|(_, body)| body).collect()
     }
 
     /// Waits until it was hung up upon and ended; tells whether its scenario went as written.
@@ -79,6 +65,25 @@ impl Sipp {
     pub fn tail(&self) -> String {
         self.program.tail()
     }
+}
+
+/// Head and body of the MESSAGEs that a sipp received, by its log, in order.
+pub fn received_in(log: &Path) -> Vec<(String, String)> {
+    let log = fs::read(log).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    log.split("-----------------------------------------------")
+        .filter(|entry| entry.contains("message received"))
+        .filter_map(|entry| {
+            let message = &entry[entry.find("MESSAGE sip:")?..];
+            let (head, body) = message.split_once("\r\n\r\n")?;
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                let is_length = ["content-length", "l"].contains(&name.to_lowercase().trim());
+                is_length.then(|| value.trim().parse::<usize>().ok())?
+            })?;
+            Some((head.to_owned(), body.get(..length)?.to_owned()))
+        })
+        .collect()
 }
 
 /// The scenario. Every request in the dialog differs in its first line, CSeq and body only. No step stands between two

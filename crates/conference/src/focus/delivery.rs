@@ -432,11 +432,10 @@ impl Focus {
         let act = match leg.way {
             Way::InDialog => SipAct::Message { token, call, from_display: display, content },
             Way::OutOfDialog => {
-                let target = leg
-                    .contact
-                    .clone()
-                    .or_else(|| leg.uri.clone())
-                    .unwrap_or_else(|| conference.clone());
+                // Behind a proxy the phone is reached by its address: where it is is not for us to ask.
+                let ways =
+                    if leg.is_routed { [&leg.uri, &leg.contact] } else { [&leg.contact, &leg.uri] };
+                let target = ways.into_iter().flatten().next().unwrap_or(&conference).clone();
                 let own = leg.dialled_uri.clone().unwrap_or(conference);
                 let from = NameAddr::new(display.as_deref(), own);
                 SipAct::PagerMessage { token, target, flow: Some(leg.flow), from, content }
