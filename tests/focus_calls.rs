@@ -216,6 +216,81 @@ fn focus_refer_in_calls_whom_a_participant_wants_once_the_host_agrees() {
 }
 
 #[test]
+fn focus_merge_makes_one_conference_of_the_calls_to_the_hosts_own_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alice = End::start(folder.path(), "Alice", 440.0, &["host"]);
+    let (own, _) = alice.cli.ready();
+    let mut bob = End::start(folder.path(), "Bob", 617.0, &["join", &own]);
+    alice.soon("Bob is not taken", || alice.state_of("Bob") == "connected" && alice.hears(&bob));
+    bob.soon("Bob does not hear", || bob.hears(&alice));
+    bob.cli.say("between us");
+    alice.soon("Bob's words", || alice.reads("between us") == 1);
+    assert_eq!(alice.cli.messages()[0].to, "me", "a call of two is private");
+    let carol = End::start(folder.path(), "Carol", 1009.0, &["join", &own]);
+    // The newer call is the one that is talked in; the older one waits.
+    alice.soon("Carol is not taken", || alice.hears(&carol) && alice.state_of("Bob") == "on-hold");
+    carol.soon("Carol hears", || carol.hears(&alice) && carol.does_not_hear(&bob));
+    bob.soon("Bob hears while he waits", || bob.does_not_hear(&alice));
+    alice.command(json!({"command": "merge"}));
+    for (one, others) in
+        [(&alice, [&bob, &carol]), (&bob, [&alice, &carol]), (&carol, [&alice, &bob])]
+    {
+        one.soon("not merged", || others.iter().all(|other| one.hears(other)));
+        one.soon("not all in the roster", || connected(one) == 3);
+    }
+    for end in [&bob, &carol] {
+        // What was a call is a conference by now, and says so.
+        assert!(end.cli.ready().1.contains("conf-"));
+    }
+    bob.cli.say("to all");
+    for end in [&alice, &carol] {
+        end.soon("Bob's words are for all", || end.reads("to all") == 1);
+        assert_eq!(end.reads("between us"), usize::from(std::ptr::eq(end, &alice)));
+    }
+}
+
+#[test]
+fn focus_merge_a_call_of_two_becomes_a_conference_when_somebody_is_called_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let alice = End::start(folder.path(), "Alice", 440.0, &["host"]);
+    let (own, _) = alice.cli.ready();
+    let mut bob = End::start(folder.path(), "Bob", 617.0, &["join", &own]);
+    bob.soon("Bob is not taken", || bob.hears(&alice) && alice.hears(&bob));
+    let carol = End::start(folder.path(), "Carol", 1009.0, &["host"]);
+    let (_, room) = carol.cli.ready();
+    bob.command(json!({"command": "invite", "uri": room}));
+    bob.soon("Bob hosts them both", || connected(&bob) == 3);
+    for (one, others) in
+        [(&alice, [&bob, &carol]), (&bob, [&alice, &carol]), (&carol, [&alice, &bob])]
+    {
+        one.soon("not in one conference", || others.iter().all(|other| one.hears(other)));
+    }
+}
+
+#[test]
+fn focus_split_takes_one_aside_and_leaves_the_others_together() {
+    let Three { mut alice, mut bob, mut carol, _folder } = Three::meet();
+    let id = alice.id_of("Bob");
+    alice.command(json!({"command": "split", "id": id}));
+    for end in [&alice, &carol] {
+        end.soon("who was split off is heard", || end.does_not_hear(&bob));
+    }
+    bob.soon("he hears the conference", || bob.does_not_hear(&alice) && bob.does_not_hear(&carol));
+    carol.soon("he is in the roster", || carol.state_of("Bob") == "disconnected");
+    assert!(alice.hears(&carol) && carol.hears(&alice));
+    bob.cli.say("to the host alone");
+    alice.soon("his words", || alice.reads("to the host alone") == 1);
+    carol.cli.say("to the conference");
+    alice.soon("her words", || alice.reads("to the conference") == 1);
+    // What is left to itself is one conversation again.
+    assert!(carol.cli.end().is_some());
+    alice.soon("the call of two goes on", || alice.hears(&bob) && bob.hears(&alice));
+    assert_eq!(carol.reads("to the host alone") + bob.reads("to the conference"), 0);
+    alice.command(json!({"command": "merge", "id": id}));
+    bob.soon("back in the conference", || connected(&bob) == 2 && bob.hears(&alice));
+}
+
+#[test]
 fn focus_remove_ends_one_call_with_its_reason() {
     let Three { mut alice, mut bob, carol, _folder } = Three::meet();
     let id = alice.id_of("Bob");

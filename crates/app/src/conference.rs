@@ -171,6 +171,8 @@ pub enum Message {
     MessageCopied(MessageId),
     /// Show the whole of a long message, or cut it again.
     MessageOpened(usize),
+    /// A call of two becomes part of the conference.
+    MergePressed(ParticipantId),
     /// Something is to be done about a person.
     ModerationPressed(ParticipantId, Moderation),
     /// The lobby is opened or closed.
@@ -211,6 +213,8 @@ pub enum Message {
     TranscriptPressed(Transcript),
     /// A refused text is to be copied.
     UnsentCopied(usize),
+    /// Somebody's call becomes one of two.
+    SplitPressed(ParticipantId),
     /// What somebody else wants is done, or not.
     WishDecided(ReferId, bool),
 }
@@ -543,6 +547,8 @@ impl State {
                     self.opened.insert(place);
                 }
             }
+            Message::MergePressed(id) => return self.merge(id),
+            Message::SplitPressed(id) => return self.split(id),
             Message::ModerationPressed(id, act) => return self.moderate(id, act),
             Message::MutePressed => return Action::Send(vec![Command::Mute { on: !self.muted }]),
             Message::NoticeClosed => self.notice = None,

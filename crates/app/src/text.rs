@@ -149,6 +149,7 @@ pub fn state(person: &Participant, speaks: bool, is_muted: bool) -> String {
         ParticipantState::Disconnected if person.reason.is_empty() => "Left".to_owned(),
         ParticipantState::Disconnected => sentence(&person.reason),
         ParticipantState::Connected if person.is_self && is_muted => "You are muted".to_owned(),
+        ParticipantState::Connected if person.is_aside => "In a call with you alone".to_owned(),
         ParticipantState::Connected if person.muted_by_host => "Muted by the host".to_owned(),
         ParticipantState::Connected if person.muted => "Muted".to_owned(),
         ParticipantState::Connected if speaks => "Speaking".to_owned(),

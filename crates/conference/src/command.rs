@@ -2,7 +2,7 @@
 
 use sip_core::{AnyUri, CallKey, RequestId, SubscriptionKey};
 
-use crate::{MessageId, Moderation, ParticipantId, Recipient};
+use crate::{Adopted, MessageId, Moderation, ParticipantId, Recipient};
 
 /// Names one request that a conference handed over in an effect; given by the conference.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -23,6 +23,13 @@ pub enum Command {
     /// Report on `SipAct::Accept`: the offer could not be answered, the call was refused.
     AcceptFailed {
         /// Which call.
+        call: CallKey,
+    },
+    /// A call of two that was there before goes on beside the conference.
+    Adopt(Box<Adopted>),
+    /// A call to the host's own address is answered as a call of two, beside the conference.
+    Aside {
+        /// The call, as named in its `Invited` event.
         call: CallKey,
     },
     /// An incoming call to the conference URI, or one the user added by hand, is to join. (Calls whose Request-URI is
@@ -94,6 +101,11 @@ pub enum Command {
         call: CallKey,
         /// How.
         state: MediaState,
+    },
+    /// Calls beside the conference become part of it.
+    Merge {
+        /// Whose; `None`: all.
+        participant: Option<ParticipantId>,
     },
     /// The host does something about a participant.
     Moderate {
@@ -175,6 +187,11 @@ pub enum Command {
         call: CallKey,
         /// The SSRC of its RTP (RFC 3550 §5.1).
         ssrc: u32,
+    },
+    /// A participant's call becomes one with the host alone.
+    Split {
+        /// Whose.
+        participant: ParticipantId,
     },
     /// Report on `SipAct::AcceptSubscribe` (a subscription of a peer) and on `SipAct::Subscribe` (one of ours).
     Subscription {

@@ -61,6 +61,8 @@ pub struct Participant {
     pub muted: bool,
     /// Whether the host has taken its voice away: nobody hears it.
     pub muted_by_host: bool,
+    /// Whether it is in a call with the host alone, beside the conference. Only hosts know of such.
+    pub is_aside: bool,
     /// How loud the host lets everybody hear it, in dB; 0 is as it comes.
     pub volume_db: f32,
     /// Whether text reaches it.

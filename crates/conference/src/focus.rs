@@ -17,6 +17,7 @@ mod reports;
 mod resend;
 mod talk;
 mod typing;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ use crate::{
     ParticipantState, SipAct, Timer, Token, name,
 };
 pub use moderation::Moderation;
+pub use upgrade::Adopted;
 
 use delivery::{InFlight, Queued, Written};
 use documents::{Asked, Subscriber};
@@ -110,6 +112,9 @@ impl Person {
 struct Leg {
     person: ParticipantId,
     connected: bool,
+    /// A call with the host alone, beside the conference; and whether that is on hold because he is elsewhere.
+    is_aside: bool,
+    is_put_off: bool,
     dialled_out: bool,
     flow: Flow,
     uri: Option<Uri>,
@@ -176,6 +181,8 @@ struct Caller {
     identity: Identity,
     /// When it came.
     at: Instant,
+    /// It is for the host alone, beside the conference.
+    is_aside: bool,
 }
 
 /// The focus as a value.
@@ -248,6 +255,7 @@ impl Focus {
             reason: String::new(),
             muted: false,
             muted_by_host: false,
+            is_aside: false,
             volume_db: 0.0,
             chat: ChatAbility::Yes,
             agent: None,
@@ -307,6 +315,8 @@ impl Focus {
     pub fn handle_command(&mut self, command: Command, now: Now) {
         self.now = now;
         match command {
+            Command::Adopt(adopted) => self.adopt(*adopted, now),
+            Command::Aside { call } => self.take_aside(call, now),
             Command::Admit { call } => self.admit(call, now),
             Command::DecideReferral { refer, accepted } => {
                 self.decide_referral(refer, accepted, now);
@@ -327,6 +337,7 @@ impl Focus {
             Command::Lobby { on } => self.set_lobby(on, now),
             Command::Lock { on } => self.lock(on, now),
             Command::Media { call, state } => self.media(call, state, now),
+            Command::Merge { participant } => self.merge(participant, now),
             Command::Moderate { participant, act } => self.moderate(participant, act, now),
             Command::Muted { on } => self.change(HOST, now, |host| host.muted = on),
             Command::NotReinvited { call } => self.not_reinvited(call),
@@ -345,6 +356,7 @@ impl Focus {
             }
             Command::SetName { name } => self.rename_host(&name, now),
             Command::Source { call, ssrc } => self.sounds_as(call, ssrc, now),
+            Command::Split { participant } => self.split(participant, now),
             Command::Subscription { subscribe, subscription } => {
                 self.subscribed(subscribe, subscription, now);
             }
@@ -586,6 +598,7 @@ impl Focus {
             reason: String::new(),
             muted: false,
             muted_by_host: false,
+            is_aside: false,
             volume_db: 0.0,
             chat: ChatAbility::Unknown,
             agent: None,

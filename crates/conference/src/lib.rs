@@ -27,7 +27,7 @@ pub use event::{
     ChatAbility, ChatRate, Delivery, DeliveryState, Event, Line, MessageId, Participant,
     ParticipantId, ParticipantState, Recipient, Standing, Waiting, WaitingState,
 };
-pub use focus::{Focus, FocusSettings, Moderation};
+pub use focus::{Adopted, Focus, FocusSettings, Moderation};
 pub use member::{Member, MemberSettings};
 pub use name::{clean as clean_name, line as clean_line};
 

@@ -95,6 +95,9 @@ pub struct Member {
     is_ours: bool,
     joiner: Joiner,
     focus: Option<Uri>,
+    /// What the peer said of itself last, and Call-ID and tags, for when this call becomes part of a conference here.
+    headers: Headers,
+    dialog: (String, String, String),
     subscription: Option<SubscriptionKey>,
     renewal: Renewal,
     known: Known,
@@ -139,6 +142,15 @@ impl std::fmt::Debug for Member {
 /// The most people of a conference whose numbers are kept, those who left among them.
 const MAX_KNOWN: usize = 8000;
 
+/// Whose message it is that says tags: its sender's is in From.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    /// Ours, or an answer to ours.
+    Ours,
+    /// Theirs.
+    Theirs,
+}
+
 const OWN: ParticipantId = ParticipantId(1);
 const PEER: ParticipantId = ParticipantId(2);
 
@@ -155,6 +167,7 @@ impl Member {
             reason: String::new(),
             muted: false,
             muted_by_host: false,
+            is_aside: false,
             volume_db: 0.0,
             chat: if id == OWN { ChatAbility::Yes } else { ChatAbility::Unknown },
             agent: None,
@@ -186,6 +199,8 @@ impl Member {
             is_ours: false,
             joiner: Joiner::default(),
             focus: None,
+            headers: Headers::default(),
+            dialog: Default::default(),
             subscription: None,
             renewal: Renewal::default(),
             known: Known::default(),
@@ -213,6 +228,7 @@ impl Member {
         };
         if let Some((request, flow)) = invited {
             member.flow = Some(flow);
+            member.in_dialog(&request.headers, Side::Theirs);
             member.learn(&request.headers);
         }
         member
@@ -269,14 +285,18 @@ impl Member {
                 }
             }
             Command::AcceptFailed { .. }
+            | Command::Adopt(_)
+            | Command::Aside { .. }
             | Command::Admit { .. }
             | Command::DecideReferral { .. }
             | Command::Dialling { .. }
             | Command::DialFailed { .. }
             | Command::History { .. }
             | Command::Invite { .. }
+            | Command::Merge { .. }
             | Command::Moderate { .. }
             | Command::Key { .. }
+            | Command::Split { .. }
             | Command::LetIn { .. }
             | Command::Pin { .. }
             | Command::Lobby { .. }
@@ -294,15 +314,20 @@ impl Member {
     pub fn handle_event(&mut self, event: &SipEvent, now: Now) {
         let own = self.settings.call;
         match event {
-            SipEvent::Acked { call, .. } if call.key() == own => self.connected_now(now),
+            SipEvent::Acked { call, ack } if call.key() == own => {
+                self.in_dialog(&ack.headers, Side::Theirs);
+                self.connected_now(now);
+            }
             SipEvent::Answered { call, response, flow } if call.key() == own => {
                 self.flow = Some(*flow);
+                self.in_dialog(&response.headers, Side::Ours);
                 self.learn(&response.headers);
                 self.connected_now(now);
             }
             SipEvent::AddressChanged { call, flow } if *call == own => self.flow = Some(*flow),
             SipEvent::Invited { call, request, flow, .. } if call.key() == own => {
                 self.flow = Some(*flow);
+                self.in_dialog(&request.headers, Side::Theirs);
                 self.learn(&request.headers);
             }
             SipEvent::Cancelled { call, reason } if *call == own => {
@@ -506,14 +531,66 @@ impl Member {
         self.is_ours |= contacts.iter().any(|contact| contact.params.has("+parlour.chat"));
         let focus = contacts.iter().find(|contact| contact.params.has("isfocus"));
         let focus = focus.and_then(|contact| contact.uri.as_sip().cloned());
-        if let Some(focus) = focus
-            && self.focus.is_none()
-        {
-            self.focus = Some(focus);
-            if self.connected {
-                self.subscribe(false);
+        self.headers = headers.clone();
+        match focus {
+            Some(focus) if self.focus.is_none() => {
+                self.focus = Some(focus);
+                if self.connected {
+                    self.subscribe(false);
+                }
             }
+            Some(_) => {}
+            // Its Contact says so no more: it is a call of two again (RFC 4579 §3.4).
+            None if self.focus.is_some() && !contacts.is_empty() => self.no_conference(),
+            None => {}
         }
+    }
+
+    fn no_conference(&mut self) {
+        self.focus = None;
+        if let Some(subscription) = self.subscription.take() {
+            self.sip(SipAct::Resubscribe { subscription, expires: Duration::ZERO });
+        }
+        self.known = Known::default();
+        let others: Vec<ParticipantId> =
+            self.people.keys().copied().filter(|id| *id != OWN && *id != PEER).collect();
+        for id in others {
+            self.change(id, |shown| shown.state = ParticipantState::Disconnected);
+            self.people.remove(&id);
+        }
+        self.change(PEER, |peer| peer.is_host = false);
+        let text = format!("You talk to {} alone now.", self.name_of(PEER));
+        self.tell(Event::Notice { text });
+    }
+
+    /// Call-ID and tags, as far as a message of ours or of theirs says them.
+    fn in_dialog(&mut self, headers: &Headers, side: Side) {
+        let tag = |address: Option<NameAddr>| {
+            address.and_then(|address| address.tag().map(str::to_owned)).unwrap_or_default()
+        };
+        let (from, to) = (tag(headers.from_header().ok()), tag(headers.to_header().ok()));
+        let (ours, theirs) = match side {
+            Side::Ours => (from, to),
+            Side::Theirs => (to, from),
+        };
+        self.dialog = (headers.call_id().unwrap_or_default().to_owned(), ours, theirs);
+    }
+
+    /// The call, for a conference of ours that it is to be part of; `None` where it is not connected, or is in one.
+    pub fn adopted(&self) -> Option<crate::Adopted> {
+        if !self.connected || self.focus.is_some() {
+            return None;
+        }
+        Some(crate::Adopted {
+            call: self.settings.call,
+            peer: self.settings.peer.clone(),
+            name: self.name_of(PEER),
+            dialled_out: self.settings.dialled_by_us,
+            headers: self.headers.clone(),
+            flow: self.flow?,
+            dialog: self.dialog.clone(),
+            lines: self.next_line,
+        })
     }
 
     fn connected_now(&mut self, now: Now) {
@@ -579,6 +656,7 @@ impl Member {
                 // Whether we are muted nobody knows better than we.
                 muted: if id == OWN { own_muted } else { seen.is_muted },
                 muted_by_host: false,
+                is_aside: false,
                 volume_db: 0.0,
                 chat,
                 agent: self.agent.clone().filter(|_| id == PEER),

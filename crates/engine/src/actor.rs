@@ -12,6 +12,7 @@ mod moderation;
 mod network;
 mod registration;
 mod transfer;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};

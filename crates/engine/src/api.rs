@@ -194,6 +194,7 @@ pub enum Command {
         invite: Vec<String>,
     },
     /// Call one more into the hosted conference; in the conference of another, ask its host to do so.
+    /// In a call of two that call becomes a conference of ours.
     Invite {
         /// As in [`Command::Call`].
         uri: String,
@@ -211,6 +212,11 @@ pub enum Command {
     KeepTranscript,
     /// Leave the session. The host's leaving ends the conference for everybody.
     Leave,
+    /// Calls beside the hosted conference become part of it. In a call of two: that call becomes a conference of ours.
+    Merge {
+        /// Whose; `None`: all.
+        participant: Option<ParticipantId>,
+    },
     /// As host: silence, volume, hold of a participant, and whether he may remove others.
     Moderate {
         /// About whom.
@@ -285,6 +291,11 @@ pub enum Command {
     SetName {
         /// The name.
         name: String,
+    },
+    /// As host: a participant's call becomes one with us alone, on hold while the conference has people.
+    Split {
+        /// Whose.
+        participant: ParticipantId,
     },
     /// The user pressed a key in the text that he writes: the others may see that he does.
     Typing,

@@ -177,6 +177,7 @@ fn participant_value(participant: &Participant) -> Value {
     json!({
         "event": "participant", "id": participant.id.0, "entity": participant.entity,
         "name": participant.name, "state": state, "reason": participant.reason,
+        "aside": participant.is_aside,
         "muted": participant.muted || participant.muted_by_host,
     })
 }
@@ -304,6 +305,9 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
             Command::Password { text: Password::new(raw.need::<String>("text", "a text")?) }
         }
         "hold" => moderation(raw, Moderation::Hold(on()?), Command::Hold { on: on()? })?,
+        "merge" => Command::Merge {
+            participant: raw.may_have("id", "the id of a participant")?.map(ParticipantId),
+        },
         "moderator" => Command::Moderate {
             participant: ParticipantId(raw.need("id", "an id")?),
             act: Moderation::Moderator(on()?),
@@ -315,6 +319,7 @@ fn wish(raw: &Raw, reference: &str) -> Result<Wish, String> {
         },
         "typing" => Command::Typing,
         "mute" => moderation(raw, Moderation::Mute(on()?), Command::Mute { on: on()? })?,
+        "split" => Command::Split { participant: ParticipantId(raw.need("id", "an id")?) },
         "volume" => Command::Moderate {
             participant: ParticipantId(raw.need("id", "an id")?),
             act: Moderation::Volume { gain_db: raw.need("db", "a volume in dB")? },

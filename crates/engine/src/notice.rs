@@ -194,6 +194,10 @@ pub(crate) fn not_removed_by_host(who: &str, code: Option<u16>) -> String {
     }
 }
 
+pub(crate) fn not_upgraded() -> String {
+    "Only a call that is connected, and in nobody's conference, can become one of yours.".to_owned()
+}
+
 pub(crate) fn no_session() -> String {
     "There is no call at the moment.".to_owned()
 }

@@ -21,6 +21,7 @@ pub struct Host {
     times: Vec<Instant>,
     mixer: Vec<MixerAct>,
     personal: Vec<String>,
+    takes_calls: bool,
 }
 
 impl Host {
@@ -75,6 +76,7 @@ impl Host {
             times: Vec::new(),
             mixer: Vec::new(),
             personal: Vec::new(),
+            takes_calls: false,
         };
         host.carry_out();
         host
@@ -99,6 +101,11 @@ impl Host {
     pub fn command(&mut self, command: Command) {
         self.focus.handle_command(command, self.shell.now);
         self.carry_out();
+    }
+
+    /// From now on calls to the host's own address are taken, as calls of two.
+    pub fn take_calls(&mut self) {
+        self.takes_calls = true;
     }
 
     /// Calls somebody into the conference, by the name that Alice knows, where she knows one.
@@ -191,7 +198,11 @@ impl Host {
         if let Some((call, uri)) = invited
             && uri.as_sip().and_then(|uri| uri.user.as_deref()) != Some(CONFERENCE_USER)
         {
-            self.shell.reject(call, Failure::BUSY_HERE);
+            if self.takes_calls {
+                self.command(Command::Aside { call });
+            } else {
+                self.shell.reject(call, Failure::BUSY_HERE);
+            }
         }
     }
 

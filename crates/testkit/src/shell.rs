@@ -201,14 +201,15 @@ impl Shell {
 
     /// Offers a call's session anew.
     pub fn reinvite(&mut self, key: CallKey, direction: Direction) {
-        let (Some(call), Some(contact)) = (self.confirmed.get(&key), self.contacts.get(&key))
-        else {
-            return;
-        };
+        self.reinvite_as(key, self.contacts.get(&key).cloned(), direction);
+    }
+
+    fn reinvite_as(&mut self, key: CallKey, contact: Option<Contact>, direction: Direction) {
+        let (Some(call), Some(contact)) = (self.confirmed.get(&key), contact) else { return };
         let Some(negotiator) = self.media.get_mut(&key) else { return };
         negotiator.set_direction(direction);
         let offer = negotiator.offer();
-        self.endpoint.reinvite(call, contact.clone(), offer, self.now.monotonic);
+        self.endpoint.reinvite(call, contact, offer, self.now.monotonic);
     }
 
     /// A text in a call's dialog.
@@ -377,11 +378,10 @@ impl Shell {
                 self.endpoint.refer_progress(subscription, status, now);
             }
             SipAct::Reinvite { call, contact_user, is_focus, on_hold } => {
-                let own = self.contacts.get(&call).cloned();
-                let contact = contact_user.map(|user| Contact::new(user, is_focus)).or(own);
-                self.contacts.extend(contact.map(|contact| (call, contact)));
+                let own = || self.contacts.get(&call).map(|contact| contact.user.clone());
+                let contact = contact_user.or_else(own).map(|user| Contact::new(user, is_focus));
                 let hold = if on_hold { Direction::Inactive } else { Direction::SendRecv };
-                self.reinvite(call, hold);
+                self.reinvite_as(call, contact, hold);
             }
             SipAct::Reject { call, failure } => self.reject(call, failure),
             SipAct::RejectRefer { refer, failure } => {

@@ -112,7 +112,7 @@ impl State {
     }
 
     fn can_invite(&self) -> bool {
-        self.kind != SessionKind::Call && self.ended.is_none()
+        self.ended.is_none()
     }
 
     /// "hosted by you · 3 of 4 connected".

@@ -41,6 +41,13 @@ impl State {
         ]
         .spacing(8)
         .align_y(Alignment::Center);
+        let together = if person.is_aside {
+            let words = "Merge into the conference";
+            action(tokens, Kind::Normal, Some(Icon::People), words, Some(Message::MergePressed(id)))
+        } else {
+            let words = "Talk to this person alone";
+            action(tokens, Kind::Normal, Some(Icon::User), words, Some(Message::SplitPressed(id)))
+        };
         let remove = Some(Message::RemovePressed(id));
         Column::new()
             .push(label(middle(&person.name, 32), 18.0, tokens.text))
@@ -48,6 +55,7 @@ impl State {
             .push(mute)
             .push(press(Icon::Clock, hold, Moderation::Hold(!held)))
             .push(loudness)
+            .push(together)
             .push(action(tokens, Kind::Danger, Some(Icon::Leave), "Remove", remove))
             .spacing(8)
             .padding(16)
@@ -99,6 +107,16 @@ impl State {
         } else {
             Command::RefuseRefer { refer }
         }])
+    }
+
+    pub(super) fn merge(&mut self, id: ParticipantId) -> Action {
+        self.floating = None;
+        Action::Send(vec![Command::Merge { participant: Some(id) }])
+    }
+
+    pub(super) fn split(&mut self, participant: ParticipantId) -> Action {
+        self.floating = None;
+        Action::Send(vec![Command::Split { participant }])
     }
 
     /// The card stays: the next press may belong to the same person.

@@ -15,6 +15,7 @@ fn person(id: u32, name: &str, state: ParticipantState) -> Participant {
         reason: String::new(),
         muted: false,
         muted_by_host: false,
+        is_aside: false,
         volume_db: 0.0,
         chat: engine::ChatAbility::Yes,
         agent: None,

@@ -40,6 +40,7 @@ fn session(window: &mut Window, kind: SessionKind, others: u32) {
             reason: String::new(),
             muted: false,
             muted_by_host: false,
+            is_aside: false,
             volume_db: 0.0,
             chat: engine::ChatAbility::Yes,
             agent: None,

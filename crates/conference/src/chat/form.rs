@@ -7,6 +7,8 @@ use crate::name::is_invisible;
 pub(crate) enum Author<'a> {
     /// The conference itself.
     Conference,
+    /// The other of a call of two: nobody needs to be named.
+    Other,
     /// A participant, to all.
     Public(&'a str),
     /// A participant, to this phone only.
@@ -17,6 +19,7 @@ impl Author<'_> {
     fn label(self) -> String {
         match self {
             Self::Conference => "[Conference]".to_owned(),
+            Self::Other => String::new(),
             Self::Public(name) => name.to_owned(),
             Self::Private(name) => format!("{name} (only to you)"),
         }
@@ -30,6 +33,9 @@ pub(crate) fn plain(author: Author<'_>, text: &str, names: Option<&[&str]>) -> S
     let label = author.label();
     if author == Author::Conference {
         return format!("{label} {text}");
+    }
+    if author == Author::Other {
+        return text.to_owned();
     }
     let lines = count_lines(text);
     if lines == 1 && !text.contains(is_line_end) && !is_key(text) {

@@ -39,10 +39,11 @@ pub(crate) fn split(
         (Author::Public(name) | Author::Private(name), None) => {
             (name, limit.max(2 * name.len() + 100))
         }
-        (Author::Conference, _) => ("", limit),
+        (Author::Conference | Author::Other, _) => ("", limit),
     };
     let author = match author {
         Author::Conference => Author::Conference,
+        Author::Other => Author::Other,
         Author::Public(_) => Author::Public(name),
         Author::Private(_) => Author::Private(name),
     };

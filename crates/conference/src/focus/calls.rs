@@ -28,7 +28,8 @@ impl Focus {
         // Nobody says here that a ringing call was declined: it is forgotten when it cannot ring any more.
         self.callers.retain(|_, caller| caller.at + FORGET_CALLER_AFTER > now.monotonic);
         let identity = identity.clone();
-        let caller = Caller { request: request.clone(), flow, identity, at: now.monotonic };
+        let caller =
+            Caller { request: request.clone(), flow, identity, at: now.monotonic, is_aside: false };
         if self.is_conference(request) {
             self.arrives(call, caller, now);
             return;
@@ -134,6 +135,11 @@ impl Focus {
         }
         self.roster_changed(now);
         let from = self.caller();
+        // The call of two that runs is a conference from here on.
+        let with = self.legs.values().find(|leg| leg.connected && leg.is_aside && !leg.is_put_off);
+        if let Some(with) = with.map(|leg| leg.person) {
+            self.merge(Some(with), now);
+        }
         let contact_user = self.conference_user();
         self.sip(SipAct::Dial {
             participant,
@@ -215,9 +221,12 @@ impl Focus {
         known: Option<ParticipantId>,
         now: Now,
     ) {
+        let own = self.settings.own.uri.as_sip().and_then(Uri::user_unescaped);
+        let own = own.filter(|_| caller.is_aside);
+        let is_focus = own.is_none();
         if self.make_leg(call, caller, known, now) {
-            let contact_user = self.conference_user();
-            self.sip(SipAct::Accept { call, contact_user, is_focus: true });
+            let contact_user = own.unwrap_or_else(|| self.conference_user());
+            self.sip(SipAct::Accept { call, contact_user, is_focus });
         } else {
             self.sip(SipAct::Reject { call, failure: Failure::BAD_REQUEST });
         }
@@ -257,7 +266,12 @@ impl Focus {
         leg.dialog = (headers.call_id().unwrap_or_default().to_owned(), String::new(), tag);
         // The phone files what it gets later under what it dialled.
         leg.dialled_uri = headers.to_header().ok().and_then(|to| to.uri.as_sip().map(Uri::bare));
+        let is_aside = caller.is_aside;
+        leg.is_aside = is_aside;
         self.legs.insert(call, leg);
+        if let Some(person) = self.people.get_mut(&person) {
+            person.shown.is_aside = is_aside;
+        }
         true
     }
 
@@ -270,7 +284,9 @@ impl Focus {
         if let Some(person) = self.people.get_mut(&person) {
             person.joined = Some(now.utc);
         }
-        self.mix(call);
+        if !self.legs.get(&call).is_some_and(|leg| leg.is_put_off) {
+            self.mix(call);
+        }
         self.change(person, now, |shown| {
             shown.state = ParticipantState::Connected;
             shown.reason.clear();
@@ -278,6 +294,7 @@ impl Focus {
             shown.agent = agent;
         });
         self.deliver_waiting(person, call, now);
+        self.settle_asides(now);
     }
 
     pub(super) fn media(&mut self, call: CallKey, state: MediaState, now: Now) {
@@ -314,6 +331,7 @@ impl Focus {
         let person = leg.person;
         self.leg_left(leg);
         self.gone(person, reason, how, now);
+        self.settle_asides(now);
     }
 
     pub(super) fn gone(

@@ -112,7 +112,10 @@ impl Focus {
                 Recipient::Participant(entity) => shown.entity == *entity,
                 Recipient::Me => false,
             };
-            if shown.is_self || is_author || !is_recipient || person.gone_at.is_some() {
+            // Whom the host talks to alone gets nothing that is for everybody.
+            let is_outside = shown.is_aside && written.to == Recipient::Everyone;
+            let is_gone = person.gone_at.is_some();
+            if shown.is_self || is_author || !is_recipient || is_outside || is_gone {
                 continue;
             }
             self.relay_to(id, line, written, now);
@@ -267,7 +270,7 @@ impl Focus {
     fn form(&mut self, call: CallKey, queued: &mut Queued) -> bool {
         let Some(leg) = self.legs.get(&call) else { return false };
         let sent = queued.next;
-        queued.enveloped = leg.reads.envelopes && leg.way == Way::InDialog;
+        queued.enveloped = leg.reads.envelopes && leg.way == Way::InDialog && !leg.is_aside;
         if let Kind::Reports(_) = queued.kind {
             // Its one part is there already.
             return queued.enveloped && leg.reads.reports;
@@ -301,6 +304,7 @@ impl Focus {
         let label = label.as_ref().or(name);
         let author = match (label, &written.to) {
             (None, _) => Author::Conference,
+            (Some(_), Recipient::Participant(_) | Recipient::Me) if leg.is_aside => Author::Other,
             (Some(name), Recipient::Everyone) => Author::Public(name),
             (Some(name), Recipient::Participant(_) | Recipient::Me) => Author::Private(name),
         };
@@ -419,8 +423,11 @@ impl Focus {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.tokens.insert(token, call);
+        let is_aside = self.legs.get(&call).is_some_and(|leg| leg.is_aside);
         let subject = &self.settings.subject;
         let display = match (&queued.kind, &queued.written.author) {
+            // In a call of two nobody needs to be named.
+            (Kind::Text, Some(_)) if is_aside => None,
             (Kind::Text, Some(name)) => Some(format!("{name} ({subject})")),
             (Kind::Text, None) => None,
             // These are nobody's words.

@@ -62,6 +62,7 @@ impl Focus {
     ) {
         let leg = call.filter(|call| self.legs.contains_key(call));
         let waits = call.is_some_and(|call| self.door.waiting.contains_key(&call));
+        let leg = leg.filter(|call| self.legs.get(call).is_some_and(|leg| !leg.is_aside));
         let refreshed = known.is_some_and(|key| self.subscribers.contains_key(&key));
         let leg = leg.or_else(|| {
             let outside = self.is_conference(request) && !refreshed;

@@ -200,7 +200,8 @@ impl Focus {
             let user = self.conference_user();
             self.sip(SipAct::Present { user, refusal });
         }
-        let connected = self.people.values().filter(|person| person.is_here()).count();
+        let in_it = |person: &&super::Person| person.is_here() && !person.shown.is_aside;
+        let connected = self.people.values().filter(in_it).count();
         let standing = Standing {
             subject: self.settings.subject.clone(),
             locked: self.door.locked,

@@ -60,7 +60,8 @@ impl Focus {
         if user.is_some() && user == self.settings.conference.user_unescaped() {
             return Ok(Target::Everyone);
         }
-        let here = self.people.values().filter(|other| other.gone_at.is_none());
+        let here = self.people.values();
+        let here = here.filter(|other| other.gone_at.is_none() && !other.shown.is_aside);
         let exact = to.uri.to_string();
         let mut named = here.clone().filter(|other| other.shown.entity == exact);
         let mut same = here.filter(|other| self.is_address_of(to, other.shown.id));

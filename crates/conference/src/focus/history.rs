@@ -19,7 +19,7 @@ impl Focus {
     /// The last lines from before a leg came, oldest first; once.
     pub(super) fn send_history(&mut self, call: CallKey, now: Now) {
         let Some(leg) = self.legs.get_mut(&call) else { return };
-        let reads = leg.reads.envelopes && leg.reads.is_ours && !leg.is_focus;
+        let reads = leg.reads.envelopes && leg.reads.is_ours && !leg.is_focus && !leg.is_aside;
         if !reads || leg.has_history || self.history == 0 {
             return;
         }

@@ -30,6 +30,8 @@ impl Leg {
         Self {
             person,
             connected: false,
+            is_aside: false,
+            is_put_off: false,
             dialled_out,
             flow,
             uri,

@@ -11,7 +11,7 @@ impl Focus {
     pub(super) fn picture(&self) -> State {
         let mut users: Vec<User> = Vec::new();
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-        for person in self.people.values() {
+        for person in self.people.values().filter(|person| !person.shown.is_aside) {
             let shown = &person.shown;
             let leg = person.call.and_then(|call| self.legs.get(&call));
             let endpoint = self.endpoint(person, leg);

@@ -41,7 +41,8 @@ impl Focus {
             let proven = || crate::tie::tie_proven(identity, &self.addresses()).flatten();
             outside.then(|| self.target_dialog(request).or_else(proven)).flatten()
         });
-        let Some(by) = leg.and_then(|leg| self.participant_of(leg)).filter(|_| !self.over) else {
+        let by = leg.and_then(|leg| self.participant_of(leg));
+        let Some(by) = by.filter(|by| !self.over && !self.is_aside(*by)) else {
             return self.refuse_refer(refer, Failure::FORBIDDEN);
         };
         match to.method {

@@ -276,6 +276,7 @@ impl Focus {
     /// A text whose envelope says for whom it is.
     fn hear_enveloped(&mut self, heard: Heard, target: Target, text: String, now: Now) {
         match target {
+            Target::Everyone if self.is_aside(heard.person) => self.hear_for_host(heard, text, now),
             Target::Everyone => self.hear_public(heard, text, now),
             Target::Host => self.hear_for_host(heard, text, now),
             Target::Participant(entity) => self.hear_for(heard, entity, text, now),
@@ -285,11 +286,14 @@ impl Focus {
     /// A plain text: its first word may be a command.
     fn hear_words(&mut self, heard: Heard, call: CallKey, text: String, now: Now) {
         let message = heard.message;
+        if self.is_aside(heard.person) {
+            // Class g: what two write to each other is theirs (sip-chat §3.1).
+            return self.hear_for_host(heard, text, now);
+        }
         match command(&text) {
             Some(Word::Who) => {
                 self.answer(message, StatusCode::OK, Vec::new());
-                let here = self.people.values().filter(|person| person.gone_at.is_none());
-                let names: Vec<&str> = here.map(|person| person.shown.name.as_str()).collect();
+                let names: Vec<&str> = self.here().map(|shown| shown.name.as_str()).collect();
                 let text = format!("Here are: {}", names.join(", "));
                 self.notice_to(call, &text, now);
             }
@@ -330,10 +334,7 @@ impl Focus {
 
     fn hear_public(&mut self, heard: Heard, text: String, now: Now) {
         let Heard { message, person, verified, head } = heard;
-        let others = self.people.values().any(|other| {
-            let id = other.shown.id;
-            id != person && id != HOST && other.gone_at.is_none()
-        });
+        let others = self.here().any(|shown| shown.id != person && shown.id != HOST);
         let status = if others { StatusCode::ACCEPTED } else { StatusCode::OK };
         self.answer(message, status, Vec::new());
         let (line, written) = self.written(person, Recipient::Everyone, text, head.as_ref(), now);
@@ -368,12 +369,7 @@ impl Focus {
     /// `/to NAME text`: the longest name that fits decides.
     fn hear_to(&mut self, heard: Heard, rest: &str, now: Now) {
         let person = heard.person;
-        let here: Vec<_> = self
-            .people
-            .values()
-            .filter(|other| other.gone_at.is_none() && other.shown.id != person)
-            .map(|other| &other.shown)
-            .collect();
+        let here: Vec<_> = self.here().filter(|other| other.id != person).collect();
         // By the address, or by the name, as people do.
         let by_address = here.iter().filter_map(|shown| {
             let text = rest.strip_prefix(&format!("<{}> ", shown.entity))?;

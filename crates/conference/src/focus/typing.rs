@@ -82,7 +82,10 @@ impl Focus {
 
     /// To those who read marks and wait for nothing; a mark is never queued.
     fn spread(&mut self, author: ParticipantId, mark: Mark, id: Option<String>, now: Now) {
-        let here = self.people.values().filter(|person| person.gone_at.is_none()).count();
+        let here = self.here().count();
+        if self.is_aside(author) {
+            return;
+        }
         let Some(from) = self.address_of(author).filter(|_| here <= MOST_PEOPLE) else { return };
         let fits = |leg: &super::Leg| {
             let reads = leg.reads.envelopes && leg.reads.marks && !leg.refused_marks;
@@ -92,7 +95,7 @@ impl Focus {
                 (None, Mark::Active(_)) | (Some(_), Mark::Idle) => true,
                 (None, Mark::Idle) => false,
             };
-            let is_other = leg.person != author && !leg.is_focus;
+            let is_other = leg.person != author && !leg.is_focus && !leg.is_aside;
             reads && is_free && is_news && is_other && leg.way == Way::InDialog
         };
         let calls: Vec<CallKey> =

@@ -44,6 +44,7 @@ impl Actor {
             Command::Invitation => self.invitation(),
             Command::Join { uri, password } => self.join(&uri, &password),
             Command::Leave => self.leave(),
+            Command::Merge { participant } => self.merge(participant),
             Command::Moderate { participant, act } => self.moderate(participant, act),
             Command::Lobby { on } => self.tell_host(conference::Command::Lobby { on }),
             Command::Lock { on } => self.tell_host(conference::Command::Lock { on }),
@@ -55,6 +56,7 @@ impl Actor {
                 self.tell_host(conference::Command::Refuse { waiting });
             }
             Command::RefuseRefer { refer } => self.decide_refer(refer, false),
+            Command::Split { participant } => self.split(participant),
             Command::Typing => self.tell_focus(conference::Command::Typing),
             Command::Transfer { participant, to } => self.transfer(participant, to),
             Command::Remove { participant } => self.remove(participant),
@@ -97,6 +99,23 @@ impl Actor {
             return;
         }
         self.make_room();
+        let (settings, conference) = self.conference_settings(&subject);
+        let subject = settings.subject.clone();
+        self.start_sound();
+        self.begin_story(RecordKind::Conference, conference.clone(), subject.clone());
+        let generator = Box::new(StdRng::from_rng(&mut self.rng));
+        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, generator, now()))));
+        self.tell(Event::Session { kind: SessionKind::Hosted, subject, conference });
+        if let Some(story) = &mut self.story {
+            story.connected = Some(Instant::now());
+        }
+        for uri in invite {
+            self.invite(&uri);
+        }
+    }
+
+    /// How a new conference is set up, and its address; it is served from here on.
+    pub(super) fn conference_settings(&mut self, subject: &str) -> (FocusSettings, String) {
         let user = self
             .settings
             .conference_user
@@ -107,7 +126,7 @@ impl Actor {
             Some(address) if self.accounts.user().as_ref() == Some(&user) => address.clone(),
             Some(_) | None => self.direct.with_user(&user),
         };
-        let subject = match conference::clean_line(&subject) {
+        let subject = match conference::clean_line(subject) {
             empty if empty.is_empty() => format!("{}'s conference", self.settings.name),
             subject => subject,
         };
@@ -115,26 +134,12 @@ impl Actor {
         let settings = FocusSettings {
             own: self.own.clone(),
             conference: conference.clone(),
-            subject: subject.clone(),
+            subject,
             registered_at: self.accounts.address.clone(),
             chat_rate: self.settings.chat_rate,
             capacity: CAPACITY,
         };
-        self.start_sound();
-        self.begin_story(RecordKind::Conference, conference.to_string(), subject.clone());
-        let generator = Box::new(StdRng::from_rng(&mut self.rng));
-        self.session = Some(Session::Hosted(Box::new(Focus::new(settings, generator, now()))));
-        self.tell(Event::Session {
-            kind: SessionKind::Hosted,
-            subject,
-            conference: conference.to_string(),
-        });
-        if let Some(story) = &mut self.story {
-            story.connected = Some(Instant::now());
-        }
-        for uri in invite {
-            self.invite(&uri);
-        }
+        (settings, conference.to_string())
     }
 
     fn invite(&mut self, text: &str) {
@@ -144,7 +149,12 @@ impl Actor {
                 let call = *call;
                 return self.ask_to_invite(call, text);
             }
-            Some(Session::Called { .. }) => return self.notice(notice::only_host()),
+            Some(Session::Called { .. }) => {
+                // A call of two becomes a conference with the first who is called into it.
+                if parse_target(text).is_ok() && !self.host_call() {
+                    return;
+                }
+            }
             None => return self.notice(notice::no_session()),
         }
         match parse_target(text) {

@@ -206,6 +206,9 @@ impl Actor {
             contact,
         };
         if self.settings.unattended {
+            if self.take_unasked(call, request) {
+                return;
+            }
             self.reject(call, Failure::BUSY_HERE);
             self.notice(notice::missed(ringing.shown()));
             self.record_missed(&ringing);
