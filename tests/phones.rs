@@ -538,6 +538,55 @@ fn linphone_invited_without_account() {
     );
 }
 
+/// With an account its own address calls: what is written there is the host's alone, but for `/all`.
+#[test]
+fn linphone_invited_with_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = [("alice", "alice"), ("bob", "bob"), ("carol", "carol")];
+    let kamailio = Kamailio::start(folder.path(), &users);
+    let names = kamailio.names("udp");
+    let host = ["host", "--conference", "room"];
+    let mut host = with_account(&kamailio, &names, "alice", "alice", &host);
+    host.ready();
+    let server = Server { domain: DOMAIN, address: kamailio.address };
+    let way = Way { transport: "udp", server: Some(server) };
+    // What each writes goes to who called it.
+    let called = format!("sip:alice@{DOMAIN}");
+    let bob = Baresip::start_by(folder.path(), "bob", address(6, 2), way, &called);
+    let mut carol = Linphone::start(folder.path(), "carol", address(6, 3), way, &called);
+    for user in ["bob", "carol"] {
+        assert!(within(SOON, || kamailio.granted(user) > 0), "{}", kamailio.tail());
+        host.invite(&format!("sip:{user}@{DOMAIN}"));
+    }
+    let both = || host.present().values().filter(|(_, state)| state == "connected").count() == 3;
+    assert!(within(SOON, both), "{:#?}", host.roster());
+    let heard = |text: &str, to: &str| {
+        let is =
+            |line: &ends::cli::Line| line.name == "carol" && line.text == text && line.to == to;
+        within(SOON, || host.messages().iter().any(is))
+    };
+    let mut results = Vec::new();
+    let mut result = |feature: &str, so: bool, result: &str| {
+        let result = if so { result.to_owned() } else { format!("NOT so: {result}") };
+        let feature = format!("by a host with an account: {feature}");
+        results.push(row_of_linphone(&feature, &result));
+    };
+    let notice = "[Conference] Only Host got this. Begin with /all to write to everyone.";
+    carol.text("to the host");
+    let so = heard("to the host", "me") && within(SOON, || carol.shown() == [notice]);
+    result("writes", so, "the host's alone, with a notice");
+    carol.text("once more");
+    let so = heard("once more", "me");
+    carol.text("/all to everybody");
+    let all = heard("to everybody", "everyone")
+        && within(SOON, || bob.shown() == ["carol: to everybody"]);
+    let once = carol.shown() == [notice];
+    result("writes again", so && once, "the host's alone, without another notice");
+    result("begins with /all", all && bob.shown().len() == 1, "it reaches everybody");
+    assert!(host.end().expect("the host ends").success());
+    record("linphone_invited_with_account", &results);
+}
+
 fn row_of_linphone(feature: &str, result: &str) -> Row {
     let (phone, version) = ("linphone".to_owned(), version_of("linphone-cli"));
     Row { phone, version, feature: format!("invited {feature}"), result: result.to_owned() }

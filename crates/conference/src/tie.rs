@@ -79,6 +79,13 @@ pub(crate) fn tie_through<K: Copy>(
         }
         Transport::Udp => leg.flow.transport == Transport::Udp && leg.flow.remote == flow.remote,
     };
+    // A hop is its address and port: a large INVITE goes to it by TCP where a text comes by UDP (RFC 3261 §18.1.1). What
+    // went by TLS comes by TLS only.
+    let is_plain = |flow: &Flow| flow.transport != Transport::Tls;
+    let hop = |leg: &&LegAddress<K>| {
+        let same_place = leg.flow.remote == flow.remote;
+        own(leg) || leg.is_routed && same_place && is_plain(&leg.flow) && is_plain(flow)
+    };
     let mut on_flow = legs.iter().filter(own);
     let from = request.headers.from_header().ok();
     let from = from.as_ref().and_then(|from| from.uri.as_sip());
@@ -87,7 +94,7 @@ pub(crate) fn tie_through<K: Copy>(
         let from = from?;
         let is_vouched_for = domain.is_some_and(|domain| same_host(domain, from));
         let seen = beyond_hop(&request.headers);
-        let mut named = on_flow.filter(|leg| {
+        let mut named = legs.iter().filter(hop).filter(|leg| {
             let same = leg.uri.as_ref().is_some_and(|known| same_person(known, from));
             let is_there = seen.is_some() && leg.beyond_hop == seen;
             same && leg.is_routed && (is_vouched_for || is_there)
@@ -203,6 +210,23 @@ mod tests {
         assert_eq!(through(direct, "<sip:bob@z>;tag=1", "192.0.2.5:9999", &legs), None);
         assert_eq!(through(seen, "<sip:carol@somewhere>;tag=1", "192.0.2.9:5060", &legs), None);
         assert_eq!(through(direct, "<sip:carol@z>;tag=1", "192.0.2.9:5060", &legs), Some(2));
+    }
+
+    /// A large INVITE goes to the proxy by TCP where the phone's texts come from it by UDP.
+    #[test]
+    fn a_proxy_is_the_same_hop_by_udp_and_by_tcp_but_not_by_tls() {
+        let (hop, seen) = ("192.0.2.5:5060", "198.51.100.1:5060");
+        let mut legs = [leg(1, hop, "bob")];
+        legs[0].is_routed = true;
+        legs[0].flow.connection = Some(ConnectionId(4));
+        let bob = "<sip:bob@somewhere>;tag=1";
+        for (transport, tied) in [(Transport::Tcp, Some(1)), (Transport::Tls, None)] {
+            legs[0].flow.transport = transport;
+            assert_eq!(through(seen, bob, hop, &legs), tied, "{transport:?}");
+            assert_eq!(through(seen, "<sip:eve@somewhere>;tag=1", hop, &legs), None);
+            assert_eq!(through(seen, bob, "192.0.2.5:5070", &legs), None, "another port");
+            assert_eq!(through("", bob, hop, &legs), None, "the proxy's port is no proof");
+        }
     }
 
     #[test]
