@@ -109,9 +109,10 @@ impl Member {
         let Some(focus) = &self.focus else {
             return self.hear_peer(&text, None, true, now);
         };
+        // The conference speaks without a name. With one it is the host, where people dial his account to join.
         let is_focus = |from: &NameAddr| {
             let user = from.uri.as_sip().and_then(Uri::user_unescaped);
-            user.is_some() && user == focus.user_unescaped()
+            from.display.is_none() && user.is_some() && user == focus.user_unescaped()
         };
         if self.focus_is_ours() && head.from.as_ref().is_some_and(is_focus) {
             self.tell(Event::Notice { text: name::line(&text) });
