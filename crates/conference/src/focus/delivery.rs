@@ -558,8 +558,10 @@ impl Focus {
         }
         // Silence on a leg that took texts before may hide one that was shown; and where nothing at all comes back, no
         // other way leads anywhere, and the text would stand there twice once the phone is back.
-        let is_mute = answer::proves_life(outcome).is_none();
-        if code.is_none() && (leg.ever_accepted || is_mute) {
+        // Our own kind answers every text that it gets.
+        let may_be_shown =
+            leg.ever_accepted || leg.quirks.knows_authors || answer::proves_life(outcome).is_none();
+        if code.is_none() && may_be_shown {
             self.settle(call, &queued, DeliveryState::Failed, None);
         } else {
             self.try_other_way(call, queued, code, now);

@@ -436,8 +436,11 @@ impl Member {
     /// The call was in doubt, and OPTIONS has been answered, or not. It never ends for a text.
     fn probed(&mut self, outgoing: Outgoing, code: Option<u16>, outcome: &Outcome, _now: Now) {
         let is_dead = answer::proves_life(outcome) == Some(false);
-        // Silence of one that took texts before may hide one that was shown.
-        if is_dead || code.is_none() && self.ever_accepted {
+        // Silence of one that took texts before may hide one that was shown; so may that of one who answers nothing at
+        // all, and our own kind answers every text that it gets.
+        let may_be_shown =
+            self.ever_accepted || self.is_ours || answer::proves_life(outcome).is_none();
+        if is_dead || code.is_none() && may_be_shown {
             self.failed(outgoing, code);
         } else {
             self.try_other_way(outgoing, code);
