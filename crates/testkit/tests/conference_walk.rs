@@ -404,6 +404,14 @@ impl Walk {
                 self.net.act(phone, |phone| phone.set_answer(TextAnswer::Status(200)));
             }
         }
+        // Whoever is still called has rung for long, and nobody rings for ever: the host gives him up.
+        self.net.run_for(Duration::from_secs(240));
+        for one in self.net.at(self.host).roster() {
+            if matches!(one.state, ParticipantState::Alerting | ParticipantState::DialingOut) {
+                let participant = one.id;
+                self.net.act(self.host, |host| host.command(Command::Remove { participant }));
+            }
+        }
         let host = self.host;
         let settled = |net: &Net| {
             checks::last_states(net.at(host))

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use conference::{DeliveryState, Event, MessageId, ParticipantState, Recipient};
-use sip_core::{Message, Method};
+use sip_core::{Message, Method, Transport};
 use testkit::{HOST, Host};
 
 use super::{Kind, Person, Walk};
@@ -61,6 +61,12 @@ impl fmt::Display for Came {
 
 /// A request and a question behind it may go without an answer for so long, and a text waits so long at most.
 const PATIENCE: Duration = Duration::from_secs(66);
+
+/// An answer that is sent in this time arrives before the request is given up.
+const ANSWER_TIME: Duration = Duration::from_secs(29);
+
+/// So long a stream may stand still where much is lost.
+const STALL: Duration = Duration::from_secs(15);
 
 type States = BTreeMap<(MessageId, String), (DeliveryState, Option<u16>)>;
 
@@ -132,7 +138,9 @@ fn sent(walk: &Walk) -> Vec<Sent> {
                     continue;
                 };
                 if !response.status.is_provisional() && sent.answered.is_none() {
-                    sent.answered = Some((step.at, response.status.is_success()));
+                    let stalls =
+                        if step.transport == Transport::Udp { Duration::ZERO } else { STALL };
+                    sent.answered = Some((step.at + stalls, response.status.is_success()));
                 }
             }
             Ok(Message::Request(_) | Message::Response(_)) | Err(_) => {}
@@ -290,7 +298,11 @@ fn deliveries(walk: &Walk, sent: &[Sent], came: &mut Came) {
             DeliveryState::Failed => {
                 came.failed += 1;
                 let copies: Vec<&Sent> = copies.collect();
-                let taken = copies.iter().any(|one| one.answered.is_some_and(|(_, good)| good));
+                // An answer that is held back may come when nobody waits for it any more.
+                let in_time = |one: &Sent| {
+                    one.answered.is_some_and(|(at, good)| good && at < one.at + ANSWER_TIME)
+                };
+                let taken = copies.iter().any(|one| in_time(one));
                 assert!(!taken, "{text} was accepted and has failed for {entity} ({code:?})");
                 // 481: he hung up, and the news of it are on their way.
                 if !person.may_fail && *code != Some(481) {
