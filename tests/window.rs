@@ -120,22 +120,23 @@ fn a_link_reaches_the_opener_and_a_key_is_copied_byte_for_byte() {
     assert!(within(PATIENCE, || desk.opened().is_some()), "nothing was opened");
     assert_eq!(desk.opened().as_deref(), Some(URL));
 
-    copy_below_link(&desk, KEY);
+    // A key is underlined itself.
+    copy_near_link(&desk, -6, KEY);
     let hidden = "user\u{202e}gnp.exe\u{200b} --key \u{feff}x";
     say(&desk, &mut carol, &format!("Hidden: {URL}"));
     say(&desk, &mut carol, hidden);
-    copy_below_link(&desk, hidden);
+    copy_near_link(&desk, 30, hidden);
 }
 
-/// The pointer on the message below the last link brings its Copy button, and that copies it.
-fn copy_below_link(desk: &Desk, text: &str) {
+/// The pointer on the message so far below the last underline brings its Copy button, and that copies it.
+fn copy_near_link(desk: &Desk, below: isize, text: &str) {
     desk.point(100, 400);
     let before = desk.look();
     let link = before.lowest_run(LIGHT.accent, 120, CHAT).expect("the link is still shown");
-    let line = link.1 + 30;
+    let line = link.1.saturating_add_signed(below);
     desk.point(500, line);
     desk.keep("copy");
-    let area = (CHAT.2 - 120, link.1, CHAT.2, line + 60);
+    let area = (CHAT.2 - 120, line - 60, CHAT.2, line + 60);
     let (x, y) = desk.look().difference(&before, area).expect("no button appears");
     desk.click(x, y);
     desk.expect_clipboard(text);
