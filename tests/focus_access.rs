@@ -241,6 +241,19 @@ fn focus_invitation_is_pasted_as_it_is_and_leads_into_the_lobby() {
 }
 
 #[test]
+fn ci10_the_roster_says_what_each_device_sends_under_once_it_is_heard() {
+    let (mut alice, conference) = alice();
+    let bob = start("Bob", &["join", &conference]);
+    is_here(&bob, "Alice");
+    let focus = conference.split_once('@').unwrap().1.parse().unwrap();
+    let watcher = Watcher::join(IP, focus, &conference);
+    // Bob's stream is there; the watcher has no sound.
+    let sources = || watcher.documents().iter().map(|one| one.matches("<src-id>").count()).max();
+    assert!(within(SOON, || sources() == Some(1)), "{:#?}", watcher.documents());
+    assert!(alice.end().expect("Alice ends").success());
+}
+
+#[test]
 fn focus_anonymous_hides_who_wants_it_from_everybody() {
     let (mut alice, conference) = alice();
     let bob = start("Bob", &["join", &conference]);

@@ -314,6 +314,9 @@ fn focus_remove_by_a_participant_needs_the_word_of_the_host() {
     assert_eq!(alice.state_of("Carol"), "connected");
     let moderator = alice.id_of("Bob");
     alice.command(json!({"command": "moderator", "id": moderator, "on": true}));
+    // Commands are done in their order: behind this line he is one.
+    alice.command(json!({"command": "say", "text": "Bob may remove people", "ref": "named"}));
+    alice.cli.expect("accepted", SOON, |event| event["ref"] == "named");
     bob.command(json!({"command": "remove", "id": id}));
     bob.soon("a moderator removes nobody", || bob.noticed("was removed from the conference"));
     assert_eq!(carol.cli.expect("ended", SOON, |_| true)["reason"], "Removed by host");

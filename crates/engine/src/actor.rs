@@ -369,5 +369,9 @@ impl Actor {
             }
         }
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { levels_dbov };
+        let Some(session @ Session::Hosted(_)) = &mut self.session else { return };
+        for (call, ssrc) in self.calls.new_sources(sound) {
+            session.handle_command(conference::Command::Source { call, ssrc });
+        }
     }
 }

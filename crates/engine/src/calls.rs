@@ -52,6 +52,8 @@ pub(crate) struct Call {
     digits: Option<DigitWay>,
     /// Payload type of the keys that we press; `None`: the other takes none.
     keys: Option<u8>,
+    /// What its sound comes under.
+    source: Option<u32>,
     /// The user was told that it wanted an emergency service called.
     pub(crate) warned: bool,
 }
@@ -84,6 +86,7 @@ impl Calls {
             before_hold: false,
             digits: None,
             keys: None,
+            source: None,
             warned: false,
         };
         self.calls.entry(id).insert_entry(call).into_mut()
@@ -122,6 +125,19 @@ impl Calls {
     /// The leg of each call.
     pub(crate) fn legs(&self) -> impl Iterator<Item = (CallKey, LegId)> + '_ {
         self.calls.iter().filter_map(|(id, call)| call.leg.map(|leg| (*id, leg)))
+    }
+
+    /// Calls whose sound comes under an SSRC that is new.
+    pub(crate) fn new_sources(&mut self, sound: &Sound) -> Vec<(CallKey, u32)> {
+        let mut all = Vec::new();
+        for (id, call) in &mut self.calls {
+            let heard = call.leg.and_then(|leg| sound.stats(leg)).and_then(|stats| stats.ssrc);
+            if let Some(ssrc) = heard.filter(|ssrc| call.source != Some(*ssrc)) {
+                call.source = Some(ssrc);
+                all.push((*id, ssrc));
+            }
+        }
+        all
     }
 
     /// Whether a key that was pressed counts: some phones send each both ways, the first way is theirs.

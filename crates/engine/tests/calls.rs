@@ -272,3 +272,16 @@ fn a_call_that_another_phone_took_is_not_missed() {
         assert_eq!(alice.rings_no_more(incoming), (words.to_owned(), missed));
     }
 }
+
+#[test]
+fn ua17_a_call_of_ours_rings_for_three_minutes_and_not_for_ever() {
+    let phone = Phone::start(200);
+    let uri = format!("sip:dora@127.0.0.1:{}", phone.address.port());
+    let alice = User::start("Alice");
+    alice.calls(&uri);
+    assert_eq!(phone.gets(&Method::Invite).headers.get("Expires"), Some("180"));
+    let called = Phone::start(200);
+    let bob = User::start("Bob");
+    bob.hosts(&[&format!("sip:dora@127.0.0.1:{}", called.address.port())]);
+    assert_eq!(called.gets(&Method::Invite).headers.get("Expires"), Some("180"));
+}

@@ -1,7 +1,7 @@
 //! What the user wants.
 
 use std::net::IpAddr;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use conference::{Focus, FocusSettings, Member, MemberSettings};
 use rand::rngs::StdRng;
@@ -14,6 +14,10 @@ use super::{Actor, Ringing};
 use crate::calls::{Key, first_offer};
 use crate::session::{Session, now};
 use crate::{Command, Event, IncomingId, RecordKind, SessionKind, notice, parse_target};
+
+/// So long a call of ours rings; then it is given up, also where the other end never says more than that it rings
+/// (RFC 3261 §13.2.1).
+pub(super) const RING_FOR: Duration = Duration::from_secs(180);
 
 /// The most people in a conference beside its host.
 const CAPACITY: usize = 300;
@@ -210,7 +214,7 @@ impl Actor {
             to: peer.clone(),
             contact: self.own_contact(),
             offer,
-            expires: None,
+            expires: Some(RING_FOR),
             headers,
         };
         let early = self.endpoint.invite(invite, Instant::now());

@@ -10,6 +10,7 @@ use sip_core::{
 };
 
 use super::Actor;
+use super::commands::RING_FOR;
 use super::look_up::Purpose;
 use crate::calls::{Key, first_offer};
 use crate::session::Session;
@@ -313,7 +314,8 @@ impl Actor {
         let way = self.way();
         let contact = Contact::new(contact_user, is_focus);
         let to = NameAddr::new(None, target.bare());
-        let invite = Invite { target, way, from, to, contact, offer, expires: None, headers };
+        let invite =
+            Invite { target, way, from, to, contact, offer, expires: Some(RING_FOR), headers };
         let early = self.endpoint.invite(invite, Instant::now());
         let call = early.key();
         if let Some(tells) = tells {

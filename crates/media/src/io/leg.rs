@@ -40,6 +40,8 @@ pub(super) struct Shared {
     buffer_ms: AtomicU32,
     remote_loss: AtomicU32,
     round_trip_ms: AtomicU32,
+    /// The SSRC that is heard, and a bit above it; 0 while none is.
+    ssrc: AtomicU64,
 }
 
 impl Shared {
@@ -58,6 +60,7 @@ impl Shared {
             buffer_ms: AtomicU32::new(0),
             remote_loss: AtomicU32::new(0),
             round_trip_ms: AtomicU32::new(f32::NAN.to_bits()),
+            ssrc: AtomicU64::new(0),
         }
     }
 
@@ -73,6 +76,9 @@ impl Shared {
             buffer_ms: float(&self.buffer_ms),
             remote_loss: float(&self.remote_loss),
             round_trip_ms: Some(float(&self.round_trip_ms)).filter(|value| !value.is_nan()),
+            ssrc: Some(self.ssrc.load(Relaxed))
+                .filter(|value| *value & HEARD != 0)
+                .map(|value| value as u32),
         }
     }
 }
@@ -550,6 +556,8 @@ impl Leg {
         let counts = self.playout.counts();
         let per_ms = self.playout.kind().clock_rate_hz() as f64 / 1e3;
         let jitter = (self.reception.jitter() / per_ms) as f32;
+        let heard = self.playout.ssrc().map_or(0, |ssrc| HEARD | u64::from(ssrc));
+        self.shared.ssrc.store(heard, Relaxed);
         self.shared.received.store(self.received, Relaxed);
         self.shared.sent.store(self.sent, Relaxed);
         self.shared.lost.store(u64::from(self.reception.lost()), Relaxed);
@@ -570,6 +578,8 @@ fn saturate(sample: i32) -> i16 {
     sample.clamp(-32_768, 32_767) as i16
 }
 
+/// Stands above an SSRC that is heard: 0 is one like any other.
+const HEARD: u64 = 1 << 32;
 /// 15 s (RFC 6263 section 7).
 const KEEP_ALIVE_TICKS: i64 = 750;
 /// Unassigned, so that the peer ignores it (RFC 6263 section 4.6).

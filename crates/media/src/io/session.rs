@@ -148,6 +148,8 @@ pub struct LegStats {
     pub remote_loss: f32,
     /// Round trip as RTCP measures it.
     pub round_trip_ms: Option<f32>,
+    /// What the sound that is heard comes under (RFC 3550 §5.1); `None` while there is none.
+    pub ssrc: Option<u32>,
 }
 
 /// Why a session cannot start.
